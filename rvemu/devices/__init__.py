@@ -1,0 +1,1 @@
+"""The machine's devices, one file for each."""
