@@ -23,21 +23,21 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 # Where the decoder puts each operand: the hart's field `decoded_<place>`. An instruction has at
-# most one operand for each place.
+# most one operand for each place. The order is that of operands in assembly.
 PLACES = {
     "rd": "rd",
-    "rs1": "rs1",
-    "rs2": "rs2",
-    "rs3": "rs3",
     "fd": "rd",
+    "csr": "imm",
+    "rs1": "rs1",
     "fs1": "rs1",
-    "fs2": "rs2",
-    "fs3": "rs3",
     "zimm": "rs1",
+    "rs2": "rs2",
+    "fs2": "rs2",
+    "rs3": "rs3",
+    "fs3": "rs3",
     "imm": "imm",
     "uimm": "imm",
     "shamt": "imm",
-    "csr": "imm",
     "rm": "imm",
 }
 
@@ -201,8 +201,6 @@ class Instruction:
         return self.encoding.operands
 
 
-_SYNTAX_ORDER = "rd fd csr rs1 fs1 zimm rs2 fs2 rs3 fs3 imm uimm shamt rm".split()
-
 _F = TypeVar("_F", bound=Callable[..., None])
 
 
@@ -218,7 +216,7 @@ def instruction(
     parsed = parse(encoding)
     names = {operand.name for operand in parsed.operands}
     if syntax is None:
-        syntax = ", ".join(operand for operand in _SYNTAX_ORDER if operand in names)
+        syntax = ", ".join(operand for operand in PLACES if operand in names)
 
     def mark(function: _F) -> _F:
         new = Instruction(name, parsed, extensions, function, slow, syntax)
