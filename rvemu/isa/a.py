@@ -90,8 +90,7 @@ def amoor_w(h: Hart, rd: Destination, rs1: U5, rs2: U5) -> None:
 def amomin_w(h: Hart, rd: Destination, rs1: U5, rs2: U5) -> None:
     host = locate_for_amo(h, h.x[rs1], 4)
     old = host_load32(host)
-    if i32(h.x[rs2]) < i32(old):
-        host_store32(host, h.x[rs2])
+    host_store32(host, min(i32(old), i32(h.x[rs2])))
     h.x[rd] = sext(old, 32)
 
 
@@ -99,8 +98,7 @@ def amomin_w(h: Hart, rd: Destination, rs1: U5, rs2: U5) -> None:
 def amomax_w(h: Hart, rd: Destination, rs1: U5, rs2: U5) -> None:
     host = locate_for_amo(h, h.x[rs1], 4)
     old = host_load32(host)
-    if i32(h.x[rs2]) > i32(old):
-        host_store32(host, h.x[rs2])
+    host_store32(host, max(i32(old), i32(h.x[rs2])))
     h.x[rd] = sext(old, 32)
 
 
@@ -108,8 +106,7 @@ def amomax_w(h: Hart, rd: Destination, rs1: U5, rs2: U5) -> None:
 def amominu_w(h: Hart, rd: Destination, rs1: U5, rs2: U5) -> None:
     host = locate_for_amo(h, h.x[rs1], 4)
     old = host_load32(host)
-    if u32(h.x[rs2]) < old:
-        host_store32(host, h.x[rs2])
+    host_store32(host, min(old, u32(h.x[rs2])))
     h.x[rd] = sext(old, 32)
 
 
@@ -117,8 +114,7 @@ def amominu_w(h: Hart, rd: Destination, rs1: U5, rs2: U5) -> None:
 def amomaxu_w(h: Hart, rd: Destination, rs1: U5, rs2: U5) -> None:
     host = locate_for_amo(h, h.x[rs1], 4)
     old = host_load32(host)
-    if u32(h.x[rs2]) > old:
-        host_store32(host, h.x[rs2])
+    host_store32(host, max(old, u32(h.x[rs2])))
     h.x[rd] = sext(old, 32)
 
 
@@ -169,8 +165,7 @@ def amoor_d(h: Hart, rd: Destination, rs1: U5, rs2: U5) -> None:
 def amomin_d(h: Hart, rd: Destination, rs1: U5, rs2: U5) -> None:
     host = locate_for_amo(h, h.x[rs1], 8)
     old = host_load64(host)
-    if i64(h.x[rs2]) < i64(old):
-        host_store64(host, h.x[rs2])
+    host_store64(host, min(i64(old), i64(h.x[rs2])))
     h.x[rd] = old
 
 
@@ -178,8 +173,7 @@ def amomin_d(h: Hart, rd: Destination, rs1: U5, rs2: U5) -> None:
 def amomax_d(h: Hart, rd: Destination, rs1: U5, rs2: U5) -> None:
     host = locate_for_amo(h, h.x[rs1], 8)
     old = host_load64(host)
-    if i64(h.x[rs2]) > i64(old):
-        host_store64(host, h.x[rs2])
+    host_store64(host, max(i64(old), i64(h.x[rs2])))
     h.x[rd] = old
 
 
@@ -187,8 +181,7 @@ def amomax_d(h: Hart, rd: Destination, rs1: U5, rs2: U5) -> None:
 def amominu_d(h: Hart, rd: Destination, rs1: U5, rs2: U5) -> None:
     host = locate_for_amo(h, h.x[rs1], 8)
     old = host_load64(host)
-    if h.x[rs2] < old:
-        host_store64(host, h.x[rs2])
+    host_store64(host, min(old, h.x[rs2]))
     h.x[rd] = old
 
 
@@ -196,6 +189,5 @@ def amominu_d(h: Hart, rd: Destination, rs1: U5, rs2: U5) -> None:
 def amomaxu_d(h: Hart, rd: Destination, rs1: U5, rs2: U5) -> None:
     host = locate_for_amo(h, h.x[rs1], 8)
     old = host_load64(host)
-    if h.x[rs2] > old:
-        host_store64(host, h.x[rs2])
+    host_store64(host, max(old, h.x[rs2]))
     h.x[rd] = old
