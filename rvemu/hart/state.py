@@ -225,6 +225,7 @@ _SCALARS: list[tuple[str, Any]] = [
     # Floating point.
     ("fflags", c_uint64),
     ("frm", c_uint64),
+    ("fp_fast", c_uint32),  # derived: what fast paths may do; see rvemu.hart.floating
     # The last translation made or refused, for mmu_hook.
     ("seen_address", c_uint64),
     ("seen_physical", c_uint64),
