@@ -12,14 +12,24 @@ machine without a serial cable and are settled so that drivers are content:
 from __future__ import annotations
 
 from collections.abc import Callable
-from enum import IntFlag
+from enum import IntEnum, IntFlag
 
 from rvemu.devices.device import InterruptLine, NoLine, UnsupportedAccess
 
 FIFO_SIZE = 16
 
-# Register offsets. The first two give access to the baud rate divisor while LCR.DLAB is set.
-RBR_THR, IER, IIR_FCR, LCR, MCR, LSR, MSR, SCR = range(8)
+
+class Register(IntEnum):
+    """Register offsets. The first two reach the baud rate divisor while LCR.DLAB is set."""
+
+    RBR_THR = 0
+    IER = 1
+    IIR_FCR = 2
+    LCR = 3
+    MCR = 4
+    LSR = 5
+    MSR = 6
+    SCR = 7
 
 
 class Ier(IntFlag):
@@ -177,49 +187,49 @@ class Uart:
 
     def _read_register(self, offset: int) -> int:
         match offset:
-            case 0 if self.lcr & LCR_DLAB:
+            case Register.RBR_THR if self.lcr & LCR_DLAB:
                 return self.divisor & 0xFF
-            case 1 if self.lcr & LCR_DLAB:
+            case Register.IER if self.lcr & LCR_DLAB:
                 return self.divisor >> 8
-            case 0:
+            case Register.RBR_THR:
                 return self._read_received()
-            case 1:
+            case Register.IER:
                 return self.ier
-            case 2:
+            case Register.IIR_FCR:
                 return self._read_identification()
-            case 3:
+            case Register.LCR:
                 return self.lcr
-            case 4:
+            case Register.MCR:
                 return self.mcr
-            case 5:
+            case Register.LSR:
                 return self._read_line_status()
-            case 6:
+            case Register.MSR:
                 value = self._modem_lines() | self.modem_deltas
                 self.modem_deltas = 0
                 return value
-            case 7:
+            case Register.SCR:
                 return self.scratch
         raise UnsupportedAccess
 
     def _write_register(self, offset: int, value: int) -> None:
         match offset:
-            case 0 if self.lcr & LCR_DLAB:
+            case Register.RBR_THR if self.lcr & LCR_DLAB:
                 self.divisor = self.divisor & 0xFF00 | value
-            case 1 if self.lcr & LCR_DLAB:
+            case Register.IER if self.lcr & LCR_DLAB:
                 self.divisor = value << 8 | self.divisor & 0xFF
-            case 0:
+            case Register.RBR_THR:
                 self._send(value)
-            case 1:
+            case Register.IER:
                 self._write_enable(value & 0x0F)
-            case 2:
+            case Register.IIR_FCR:
                 self._write_fifo_control(value)
-            case 3:
+            case Register.LCR:
                 self.lcr = value
-            case 4:
+            case Register.MCR:
                 self._write_modem_control(value & 0x1F)
-            case 5 | 6:
+            case Register.LSR | Register.MSR:
                 pass  # The data sheet leaves writes to the status registers to factory tests.
-            case 7:
+            case Register.SCR:
                 self.scratch = value
             case _:
                 raise UnsupportedAccess
