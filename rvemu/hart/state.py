@@ -9,7 +9,7 @@ import ctypes
 from ctypes import c_int32, c_uint8, c_uint32, c_uint64
 from typing import Any
 
-from rvemu.lang import Range
+from rvemu.lang import Range, fill_words
 
 # --- Privilege -------------------------------------------------------------------------------
 
@@ -39,6 +39,12 @@ FETCH_TAG, FETCH_ADDEND, FETCH_DECODED = 0, 1, 2
 # Which entries a context has filled since it was last emptied, so that emptying one that was
 # hardly used is cheap.
 FILL_LOG = 128
+
+# What an empty entry holds in place of a tag.
+NO_PAGE = 0xFFFF_FFFF_FFFF_FFFF
+
+# How many translations mmu_hook can note before the host looks: more than one instruction makes.
+SEEN_MAX = 8
 
 # --- Memory ----------------------------------------------------------------------------------
 
@@ -86,6 +92,7 @@ class Shared(ctypes.Structure):
         ("pool_used", c_uint32),
         ("pool_owner", c_uint64),  # host address of a 64-bit word per decoded page: its page word
         ("undecoded", c_uint64),  # the handler of a slot that is not decoded
+        ("page_end", c_uint64),  # the handler of the slot after a page's last
         # Deterministic time: ticks = clock / clock_per_tick, plus an offset that mtime writes set.
         ("clock_per_tick", c_uint64),
         ("time_offset", c_uint64),
@@ -107,6 +114,12 @@ _ARRAYS: list[tuple[str, Any]] = [
     ("dtlb_log", c_uint64 * (CONTEXTS * FILL_LOG)),
     ("ftlb_filled", c_uint64 * CONTEXTS),
     ("ftlb_log", c_uint64 * (CONTEXTS * FILL_LOG)),
+    # The latest translations made or refused, for mmu_hook; `seen_count` of them.
+    ("seen_address", c_uint64 * SEEN_MAX),
+    ("seen_physical", c_uint64 * SEEN_MAX),
+    ("seen_access", c_uint8 * SEEN_MAX),  # LOAD, STORE, FETCH
+    ("seen_context", c_uint8 * SEEN_MAX),  # CONTEXT_*
+    ("seen_refused", c_uint8 * SEEN_MAX),  # 0, or which fault: outcomes of rvemu.hart.walk
     # Virtual addresses that a large page's entries may lie in, for each context (low > high: none).
     ("large_low", c_uint64 * CONTEXTS),
     ("large_high", c_uint64 * CONTEXTS),
@@ -126,6 +139,7 @@ _SCALARS: list[tuple[str, Any]] = [
     ("extensions_built", c_uint64),  # as built
     ("pc_align_mask", c_uint8),  # 2 where IALIGN=32, 0 where 16
     ("pmp_count", c_uint8),
+    ("pmp_active", c_uint8),  # entries from this one on are off
     ("physical_bits", c_uint8),
     # Time and budget. `budget` counts down with each instruction attempted; the engine polls when
     # it goes below zero. instret = retire_end - budget and clock = clock_end - budget, at all times.
@@ -226,12 +240,7 @@ _SCALARS: list[tuple[str, Any]] = [
     ("fflags", c_uint64),
     ("frm", c_uint64),
     ("fp_fast", c_uint32),  # derived: what fast paths may do; see rvemu.hart.floating
-    # The last translation made or refused, for mmu_hook.
-    ("seen_address", c_uint64),
-    ("seen_physical", c_uint64),
-    ("seen_access", c_uint8),
-    ("seen_context", c_uint8),
-    ("seen_refused", c_uint8),
+    ("seen_count", c_uint8),  # translations noted since the host last set it to 0
 ]
 
 
@@ -259,6 +268,8 @@ class Hart(ctypes.Structure):
         "decoded_rs2": Range(0, 31),
         "decoded_rs3": Range(0, 31),
         "pmp_count": Range(0, PMP_MAX),
+        "pmp_active": Range(0, PMP_MAX),
+        "seen_count": Range(0, SEEN_MAX),
     }
 
     x: Any
@@ -271,3 +282,6 @@ class Hart(ctypes.Structure):
             setattr(self, name, getattr(self, f"_{name}"))
         self.shared = shared
         self.shared_host = ctypes.addressof(shared)
+        fill_words(self.dtlb, 0, CONTEXTS * DATA_WORDS, 1)
+        fill_words(self.ftlb, 0, CONTEXTS * FETCH_WORDS, 1)
+        fill_words(self.large_low, 0, CONTEXTS, 1)
