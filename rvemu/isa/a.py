@@ -23,22 +23,22 @@ from rvemu.lang import (
 # --- Load-reserved and store-conditional -----------------------------------------------------
 
 
-@instruction("lr.w", "00010 aq rl 00000 rs1 010 rd 0101111", "a", syntax="rd, (rs1)")
+@instruction("lr.w", "00010 aq rl 00000 rs1 010 rd 0101111", "zalrsc", syntax="rd, (rs1)")
 def lr_w(h: Hart, rd: Destination, rs1: U5) -> None:
     h.x[rd] = sext(load_reserved(h, h.x[rs1], 4), 32)
 
 
-@instruction("lr.d", "00010 aq rl 00000 rs1 011 rd 0101111", "a", syntax="rd, (rs1)")
+@instruction("lr.d", "00010 aq rl 00000 rs1 011 rd 0101111", "zalrsc", syntax="rd, (rs1)")
 def lr_d(h: Hart, rd: Destination, rs1: U5) -> None:
     h.x[rd] = load_reserved(h, h.x[rs1], 8)
 
 
-@instruction("sc.w", "00011 aq rl rs2 rs1 010 rd 0101111", "a", syntax="rd, rs2, (rs1)")
+@instruction("sc.w", "00011 aq rl rs2 rs1 010 rd 0101111", "zalrsc", syntax="rd, rs2, (rs1)")
 def sc_w(h: Hart, rd: Destination, rs1: U5, rs2: U5) -> None:
     h.x[rd] = store_conditional(h, h.x[rs1], 4, h.x[rs2])
 
 
-@instruction("sc.d", "00011 aq rl rs2 rs1 011 rd 0101111", "a", syntax="rd, rs2, (rs1)")
+@instruction("sc.d", "00011 aq rl rs2 rs1 011 rd 0101111", "zalrsc", syntax="rd, rs2, (rs1)")
 def sc_d(h: Hart, rd: Destination, rs1: U5, rs2: U5) -> None:
     h.x[rd] = store_conditional(h, h.x[rs1], 8, h.x[rs2])
 
@@ -46,7 +46,7 @@ def sc_d(h: Hart, rd: Destination, rs1: U5, rs2: U5) -> None:
 # --- Words -----------------------------------------------------------------------------------
 
 
-@instruction("amoswap.w", "00001 aq rl rs2 rs1 010 rd 0101111", "a", syntax="rd, rs2, (rs1)")
+@instruction("amoswap.w", "00001 aq rl rs2 rs1 010 rd 0101111", "zaamo", syntax="rd, rs2, (rs1)")
 def amoswap_w(h: Hart, rd: Destination, rs1: U5, rs2: U5) -> None:
     host = locate_for_amo(h, h.x[rs1], 4)
     old = host_load32(host)
@@ -54,7 +54,7 @@ def amoswap_w(h: Hart, rd: Destination, rs1: U5, rs2: U5) -> None:
     h.x[rd] = sext(old, 32)
 
 
-@instruction("amoadd.w", "00000 aq rl rs2 rs1 010 rd 0101111", "a", syntax="rd, rs2, (rs1)")
+@instruction("amoadd.w", "00000 aq rl rs2 rs1 010 rd 0101111", "zaamo", syntax="rd, rs2, (rs1)")
 def amoadd_w(h: Hart, rd: Destination, rs1: U5, rs2: U5) -> None:
     host = locate_for_amo(h, h.x[rs1], 4)
     old = host_load32(host)
@@ -62,7 +62,7 @@ def amoadd_w(h: Hart, rd: Destination, rs1: U5, rs2: U5) -> None:
     h.x[rd] = sext(old, 32)
 
 
-@instruction("amoxor.w", "00100 aq rl rs2 rs1 010 rd 0101111", "a", syntax="rd, rs2, (rs1)")
+@instruction("amoxor.w", "00100 aq rl rs2 rs1 010 rd 0101111", "zaamo", syntax="rd, rs2, (rs1)")
 def amoxor_w(h: Hart, rd: Destination, rs1: U5, rs2: U5) -> None:
     host = locate_for_amo(h, h.x[rs1], 4)
     old = host_load32(host)
@@ -70,7 +70,7 @@ def amoxor_w(h: Hart, rd: Destination, rs1: U5, rs2: U5) -> None:
     h.x[rd] = sext(old, 32)
 
 
-@instruction("amoand.w", "01100 aq rl rs2 rs1 010 rd 0101111", "a", syntax="rd, rs2, (rs1)")
+@instruction("amoand.w", "01100 aq rl rs2 rs1 010 rd 0101111", "zaamo", syntax="rd, rs2, (rs1)")
 def amoand_w(h: Hart, rd: Destination, rs1: U5, rs2: U5) -> None:
     host = locate_for_amo(h, h.x[rs1], 4)
     old = host_load32(host)
@@ -78,7 +78,7 @@ def amoand_w(h: Hart, rd: Destination, rs1: U5, rs2: U5) -> None:
     h.x[rd] = sext(old, 32)
 
 
-@instruction("amoor.w", "01000 aq rl rs2 rs1 010 rd 0101111", "a", syntax="rd, rs2, (rs1)")
+@instruction("amoor.w", "01000 aq rl rs2 rs1 010 rd 0101111", "zaamo", syntax="rd, rs2, (rs1)")
 def amoor_w(h: Hart, rd: Destination, rs1: U5, rs2: U5) -> None:
     host = locate_for_amo(h, h.x[rs1], 4)
     old = host_load32(host)
@@ -86,7 +86,7 @@ def amoor_w(h: Hart, rd: Destination, rs1: U5, rs2: U5) -> None:
     h.x[rd] = sext(old, 32)
 
 
-@instruction("amomin.w", "10000 aq rl rs2 rs1 010 rd 0101111", "a", syntax="rd, rs2, (rs1)")
+@instruction("amomin.w", "10000 aq rl rs2 rs1 010 rd 0101111", "zaamo", syntax="rd, rs2, (rs1)")
 def amomin_w(h: Hart, rd: Destination, rs1: U5, rs2: U5) -> None:
     host = locate_for_amo(h, h.x[rs1], 4)
     old = host_load32(host)
@@ -94,7 +94,7 @@ def amomin_w(h: Hart, rd: Destination, rs1: U5, rs2: U5) -> None:
     h.x[rd] = sext(old, 32)
 
 
-@instruction("amomax.w", "10100 aq rl rs2 rs1 010 rd 0101111", "a", syntax="rd, rs2, (rs1)")
+@instruction("amomax.w", "10100 aq rl rs2 rs1 010 rd 0101111", "zaamo", syntax="rd, rs2, (rs1)")
 def amomax_w(h: Hart, rd: Destination, rs1: U5, rs2: U5) -> None:
     host = locate_for_amo(h, h.x[rs1], 4)
     old = host_load32(host)
@@ -102,7 +102,7 @@ def amomax_w(h: Hart, rd: Destination, rs1: U5, rs2: U5) -> None:
     h.x[rd] = sext(old, 32)
 
 
-@instruction("amominu.w", "11000 aq rl rs2 rs1 010 rd 0101111", "a", syntax="rd, rs2, (rs1)")
+@instruction("amominu.w", "11000 aq rl rs2 rs1 010 rd 0101111", "zaamo", syntax="rd, rs2, (rs1)")
 def amominu_w(h: Hart, rd: Destination, rs1: U5, rs2: U5) -> None:
     host = locate_for_amo(h, h.x[rs1], 4)
     old = host_load32(host)
@@ -110,7 +110,7 @@ def amominu_w(h: Hart, rd: Destination, rs1: U5, rs2: U5) -> None:
     h.x[rd] = sext(old, 32)
 
 
-@instruction("amomaxu.w", "11100 aq rl rs2 rs1 010 rd 0101111", "a", syntax="rd, rs2, (rs1)")
+@instruction("amomaxu.w", "11100 aq rl rs2 rs1 010 rd 0101111", "zaamo", syntax="rd, rs2, (rs1)")
 def amomaxu_w(h: Hart, rd: Destination, rs1: U5, rs2: U5) -> None:
     host = locate_for_amo(h, h.x[rs1], 4)
     old = host_load32(host)
@@ -121,7 +121,7 @@ def amomaxu_w(h: Hart, rd: Destination, rs1: U5, rs2: U5) -> None:
 # --- Doublewords -----------------------------------------------------------------------------
 
 
-@instruction("amoswap.d", "00001 aq rl rs2 rs1 011 rd 0101111", "a", syntax="rd, rs2, (rs1)")
+@instruction("amoswap.d", "00001 aq rl rs2 rs1 011 rd 0101111", "zaamo", syntax="rd, rs2, (rs1)")
 def amoswap_d(h: Hart, rd: Destination, rs1: U5, rs2: U5) -> None:
     host = locate_for_amo(h, h.x[rs1], 8)
     old = host_load64(host)
@@ -129,7 +129,7 @@ def amoswap_d(h: Hart, rd: Destination, rs1: U5, rs2: U5) -> None:
     h.x[rd] = old
 
 
-@instruction("amoadd.d", "00000 aq rl rs2 rs1 011 rd 0101111", "a", syntax="rd, rs2, (rs1)")
+@instruction("amoadd.d", "00000 aq rl rs2 rs1 011 rd 0101111", "zaamo", syntax="rd, rs2, (rs1)")
 def amoadd_d(h: Hart, rd: Destination, rs1: U5, rs2: U5) -> None:
     host = locate_for_amo(h, h.x[rs1], 8)
     old = host_load64(host)
@@ -137,7 +137,7 @@ def amoadd_d(h: Hart, rd: Destination, rs1: U5, rs2: U5) -> None:
     h.x[rd] = old
 
 
-@instruction("amoxor.d", "00100 aq rl rs2 rs1 011 rd 0101111", "a", syntax="rd, rs2, (rs1)")
+@instruction("amoxor.d", "00100 aq rl rs2 rs1 011 rd 0101111", "zaamo", syntax="rd, rs2, (rs1)")
 def amoxor_d(h: Hart, rd: Destination, rs1: U5, rs2: U5) -> None:
     host = locate_for_amo(h, h.x[rs1], 8)
     old = host_load64(host)
@@ -145,7 +145,7 @@ def amoxor_d(h: Hart, rd: Destination, rs1: U5, rs2: U5) -> None:
     h.x[rd] = old
 
 
-@instruction("amoand.d", "01100 aq rl rs2 rs1 011 rd 0101111", "a", syntax="rd, rs2, (rs1)")
+@instruction("amoand.d", "01100 aq rl rs2 rs1 011 rd 0101111", "zaamo", syntax="rd, rs2, (rs1)")
 def amoand_d(h: Hart, rd: Destination, rs1: U5, rs2: U5) -> None:
     host = locate_for_amo(h, h.x[rs1], 8)
     old = host_load64(host)
@@ -153,7 +153,7 @@ def amoand_d(h: Hart, rd: Destination, rs1: U5, rs2: U5) -> None:
     h.x[rd] = old
 
 
-@instruction("amoor.d", "01000 aq rl rs2 rs1 011 rd 0101111", "a", syntax="rd, rs2, (rs1)")
+@instruction("amoor.d", "01000 aq rl rs2 rs1 011 rd 0101111", "zaamo", syntax="rd, rs2, (rs1)")
 def amoor_d(h: Hart, rd: Destination, rs1: U5, rs2: U5) -> None:
     host = locate_for_amo(h, h.x[rs1], 8)
     old = host_load64(host)
@@ -161,7 +161,7 @@ def amoor_d(h: Hart, rd: Destination, rs1: U5, rs2: U5) -> None:
     h.x[rd] = old
 
 
-@instruction("amomin.d", "10000 aq rl rs2 rs1 011 rd 0101111", "a", syntax="rd, rs2, (rs1)")
+@instruction("amomin.d", "10000 aq rl rs2 rs1 011 rd 0101111", "zaamo", syntax="rd, rs2, (rs1)")
 def amomin_d(h: Hart, rd: Destination, rs1: U5, rs2: U5) -> None:
     host = locate_for_amo(h, h.x[rs1], 8)
     old = host_load64(host)
@@ -169,7 +169,7 @@ def amomin_d(h: Hart, rd: Destination, rs1: U5, rs2: U5) -> None:
     h.x[rd] = old
 
 
-@instruction("amomax.d", "10100 aq rl rs2 rs1 011 rd 0101111", "a", syntax="rd, rs2, (rs1)")
+@instruction("amomax.d", "10100 aq rl rs2 rs1 011 rd 0101111", "zaamo", syntax="rd, rs2, (rs1)")
 def amomax_d(h: Hart, rd: Destination, rs1: U5, rs2: U5) -> None:
     host = locate_for_amo(h, h.x[rs1], 8)
     old = host_load64(host)
@@ -177,7 +177,7 @@ def amomax_d(h: Hart, rd: Destination, rs1: U5, rs2: U5) -> None:
     h.x[rd] = old
 
 
-@instruction("amominu.d", "11000 aq rl rs2 rs1 011 rd 0101111", "a", syntax="rd, rs2, (rs1)")
+@instruction("amominu.d", "11000 aq rl rs2 rs1 011 rd 0101111", "zaamo", syntax="rd, rs2, (rs1)")
 def amominu_d(h: Hart, rd: Destination, rs1: U5, rs2: U5) -> None:
     host = locate_for_amo(h, h.x[rs1], 8)
     old = host_load64(host)
@@ -185,7 +185,7 @@ def amominu_d(h: Hart, rd: Destination, rs1: U5, rs2: U5) -> None:
     h.x[rd] = old
 
 
-@instruction("amomaxu.d", "11100 aq rl rs2 rs1 011 rd 0101111", "a", syntax="rd, rs2, (rs1)")
+@instruction("amomaxu.d", "11100 aq rl rs2 rs1 011 rd 0101111", "zaamo", syntax="rd, rs2, (rs1)")
 def amomaxu_d(h: Hart, rd: Destination, rs1: U5, rs2: U5) -> None:
     host = locate_for_amo(h, h.x[rs1], 8)
     old = host_load64(host)

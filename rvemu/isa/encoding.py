@@ -2,10 +2,10 @@
 
 An encoding is written as the manual's tables are, from the highest bit to bit 0:
 
-    0000000 rs2 rs1 000 rd 0110011             registers
+    0000000 rs2 rs1 000 rd 0110011                 registers
     imm[12|10:5] rs2 rs1 000 imm[4:1|11] 1100011   an immediate in pieces
-    000 shamt[5] rd/rs1 shamt[4:0] 10          one field that is two operands
-    010 uimm[5:3] rs1' uimm[2|6] rd' 00        a compressed register, x8-x15
+    000 shamt[5] rd/rs1 shamt[4:0] 10              one field that is two operands
+    010 uimm[5:3] rs1' uimm[2|6] rd' 00            registers x8-x15
 
 - `rd rs1 rs2 rs3` are integer registers and `fd fs1 fs2 fs3` floating-point registers, 5 bits each,
   or 3 bits with a prime.
@@ -21,6 +21,8 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
+
+from rvemu.hart.extensions import BY_NAME
 
 # Where the decoder puts each operand: the hart's field `decoded_<place>`. An instruction has at
 # most one operand for each place. The order is that of operands in assembly.
@@ -123,7 +125,7 @@ class Encoding:
 
 
 _TOKEN = re.compile(
-    r"(?P<bits>[01-]+)|(?P<names>[a-z]+[0-9]?(/[a-z]+[0-9]?)?)(?P<prime>')?(\[(?P<pieces>[0-9:|]+)\])?"
+    r"(?P<bits>[01-]+)|(?P<names>[a-z]+\d?'?(/[a-z]+\d?'?)?)(\[(?P<pieces>[0-9:|]+)\])?"
 )
 
 
@@ -155,11 +157,12 @@ def parse(encoding: str) -> Encoding:
         if matched["pieces"]:
             split = _split(matched["pieces"])
         else:
-            split = [(3 if matched["prime"] else _WIDTHS[names[0]], 0)]
+            split = [(3 if names[0].endswith("'") else _WIDTHS[names[0]], 0)]
         for width, to in reversed(split):
             for name in names:
-                found.setdefault(name, []).append(Piece(at, width, to))
-                bases[name] = 8 if matched["prime"] else 0
+                plain = name.removesuffix("'")
+                found.setdefault(plain, []).append(Piece(at, width, to))
+                bases[plain] = 0 if name == plain else 8
             at += width
     if at not in (16, 32):
         raise ValueError(f"{at} bits in the encoding {encoding!r}")
@@ -174,6 +177,14 @@ def parse(encoding: str) -> Encoding:
     return Encoding(at // 8, mask, match, operands)
 
 
+def extension_bits(names: tuple[str, ...]) -> int:
+    """The bits of `h.extensions` of some extensions."""
+    bits = 0
+    for name in names:
+        bits |= BY_NAME[name]
+    return bits
+
+
 @dataclass(frozen=True)
 class Instruction:
     """An instruction: its name in assembly, encoding, and the model function that executes it."""
@@ -184,6 +195,11 @@ class Instruction:
     function: Callable[..., None]  # (h, operands...), its parameters named as the operands
     slow: bool  # has only the slow handler: see docs/model.md
     syntax: str  # of the operands in assembly
+
+    @property
+    def needs(self) -> int:
+        """The bits of `h.extensions` that must all be on."""
+        return extension_bits(self.extensions)
 
     @property
     def mask(self) -> int:
@@ -209,7 +225,7 @@ def instruction(
 ) -> Callable[[_F], _F]:
     """Make a function an instruction.
 
-    `extensions` are names, as in `--isa`; all of them are needed. `syntax` is the operands'
+    `extensions` are names in `rvemu.hart.extensions.BY_NAME`; all of them are needed. `syntax` is the operands'
     assembly, as `rd, imm(rs1)`; without it they are listed in the usual order. In it, `target` is
     the address pc + imm. One function may be several instructions.
     """

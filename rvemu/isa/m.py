@@ -1,4 +1,4 @@
-"""M: multiplication and division (unprivileged manual, "M" extension)."""
+"""M: multiplication and division (unprivileged manual, "M" extension). The multiplications alone are Zmmul."""
 
 from rvemu.hart.state import Hart
 from rvemu.isa.encoding import instruction
@@ -20,27 +20,27 @@ from rvemu.lang import (
 # --- Multiplication --------------------------------------------------------------------------
 
 
-@instruction("mul", "0000001 rs2 rs1 000 rd 0110011", "m")
+@instruction("mul", "0000001 rs2 rs1 000 rd 0110011", "zmmul")
 def mul(h: Hart, rd: Destination, rs1: U5, rs2: U5) -> None:
     h.x[rd] = h.x[rs1] * h.x[rs2]
 
 
-@instruction("mulh", "0000001 rs2 rs1 001 rd 0110011", "m")
+@instruction("mulh", "0000001 rs2 rs1 001 rd 0110011", "zmmul")
 def mulh(h: Hart, rd: Destination, rs1: U5, rs2: U5) -> None:
     h.x[rd] = u64((i128(i64(h.x[rs1])) * i64(h.x[rs2])) >> 64)
 
 
-@instruction("mulhsu", "0000001 rs2 rs1 010 rd 0110011", "m")
+@instruction("mulhsu", "0000001 rs2 rs1 010 rd 0110011", "zmmul")
 def mulhsu(h: Hart, rd: Destination, rs1: U5, rs2: U5) -> None:
     h.x[rd] = u64((i128(i64(h.x[rs1])) * h.x[rs2]) >> 64)
 
 
-@instruction("mulhu", "0000001 rs2 rs1 011 rd 0110011", "m")
+@instruction("mulhu", "0000001 rs2 rs1 011 rd 0110011", "zmmul")
 def mulhu(h: Hart, rd: Destination, rs1: U5, rs2: U5) -> None:
     h.x[rd] = u64((u128(h.x[rs1]) * h.x[rs2]) >> 64)
 
 
-@instruction("mulw", "0000001 rs2 rs1 000 rd 0111011", "m")
+@instruction("mulw", "0000001 rs2 rs1 000 rd 0111011", "zmmul")
 def mulw(h: Hart, rd: Destination, rs1: U5, rs2: U5) -> None:
     h.x[rd] = sext(h.x[rs1] * h.x[rs2], 32)
 

@@ -1,0 +1,17 @@
+"""What each instruction does: one file per extension, and the decoder made from them.
+
+INSTRUCTIONS is every instruction in a fixed order. An instruction's index in it is what the decoder
+returns and what engines choose handlers by. Index 0 is what is not an instruction.
+"""
+
+from rvemu.isa import a, m, rv64i, system, zicsr
+from rvemu.isa.encoding import Encoding, Instruction, instructions_of
+
+ILLEGAL = 0
+
+_MODULES = (rv64i, zicsr, system, m, a)
+
+INSTRUCTIONS: tuple[Instruction, ...] = (
+    Instruction("illegal", Encoding(4, 0, 0, ()), (), rv64i.illegal, slow=True, syntax=""),
+    *(instruction for module in _MODULES for instruction in instructions_of(module)),
+)
