@@ -54,6 +54,8 @@ class Recipe:
     """The folder of all guests' folders; the compiler runs here."""
     sources: tuple[Path, ...]
     linker_script: Path
+    entry: str
+    """The symbol to start at."""
     march: str
     mabi: str
 
@@ -74,14 +76,26 @@ class Recipe:
         for source in (*sources, linker_script):
             if not source.is_file():
                 raise RvemuError(f"{path}: there is no file {source}")
-        march = table.get("march", "rv64gc")
-        mabi = table.get("mabi", "lp64d")
-        return cls(folder.name, folder.parent, sources, linker_script, march, mabi)
+        return cls(
+            name=folder.name,
+            root=folder.parent,
+            sources=sources,
+            linker_script=linker_script,
+            entry=table.get("entry", "_start"),
+            march=table.get("march", "rv64gc"),
+            mabi=table.get("mabi", "lp64d"),
+        )
 
     @property
     def include_dirs(self) -> list[Path]:
         """Where headers are looked for: beside each source."""
         return sorted({source.parent for source in self.sources})
+
+    @property
+    def link_flags(self) -> list[str]:
+        """The linker's options, but for the compiler's own."""
+        script = str(self.linker_script.relative_to(self.root))
+        return [*_LINK_FLAGS, f"-Wl,-e,{self.entry}", "-T", script]
 
     def digest(self, toolchain: Toolchain) -> str:
         """A hexadecimal name for all that the guest's ELF depends on."""
@@ -91,7 +105,12 @@ class Recipe:
             content = path.read_bytes()
             state.update(f"{path.name} {len(content)}\n".encode())
             state.update(content)
-        flags = (*toolchain.target_flags(self.march, self.mabi), *_COMPILE_FLAGS, *_LINK_FLAGS)
+        flags = (
+            *toolchain.target_flags(self.march, self.mabi),
+            *toolchain.compile_flags(self.root),
+            *_COMPILE_FLAGS,
+            *self.link_flags,
+        )
         state.update("\n".join((self.name, toolchain.identity, *flags)).encode())
         return state.hexdigest()[:32]
 
@@ -204,8 +223,8 @@ def build(recipe: Recipe, toolchain: Toolchain, output: Path) -> None:
             objects.append(str(made))
 
         linked = work / f"{recipe.name}.elf"
-        link = [*target, *_LINK_FLAGS, "-T", str(recipe.linker_script), "-o", str(linked)]
-        _run(recipe, toolchain, work, [*link, *objects])
+        link = [*target, *recipe.link_flags, "-o", str(linked), *objects]
+        _run(recipe, toolchain, work, link)
         _publish(linked, output)
 
 

@@ -1,0 +1,68 @@
+// Into the kernel and out of it.
+//
+// While a process runs, sscratch holds the address of its trap frame (the start of its struct
+// process). The kernel has one stack, empty whenever a process runs: nothing blocks inside the
+// kernel, so a process that waits needs no stack of its own there.
+#include "trap_frame.h"
+
+    .text
+    .balign 4
+user_trap_entry:
+    csrrw sp, sscratch, sp
+    SAVE_REGISTERS
+    csrr t0, sscratch
+    sd t0, 2 * 8(sp)
+    csrr t0, sepc
+    sd t0, TRAP_FRAME_EPC(sp)
+    csrr t0, sstatus
+    sd t0, TRAP_FRAME_STATUS(sp)
+    csrr t0, scause
+    sd t0, TRAP_FRAME_CAUSE(sp)
+    csrr t0, stval
+    sd t0, TRAP_FRAME_TVAL(sp)
+
+    mv a0, sp
+    la sp, kernel_stack_top
+    la t0, kernel_trap_entry
+    csrw stvec, t0
+    call user_trap // returns the frame of the process to run next
+
+// enter_user(frame): the first process starts as if it returned from a trap.
+    .globl enter_user
+enter_user:
+    mv sp, a0
+    csrw sscratch, sp
+    la t0, user_trap_entry
+    csrw stvec, t0
+    ld t0, TRAP_FRAME_EPC(sp)
+    csrw sepc, t0
+    ld t0, TRAP_FRAME_STATUS(sp)
+    csrw sstatus, t0
+    RESTORE_REGISTERS
+    ld sp, 2 * 8(sp)
+    sret
+
+// The kernel runs with interrupts off and touches only memory that is mapped: a trap is a bug.
+    .balign 4
+    .globl kernel_trap_entry
+kernel_trap_entry:
+    la sp, kernel_stack_top
+    call kernel_trap
+
+// fp_save(state) and fp_restore(state): f0 to f31, then fcsr. The caller turns sstatus.FS on.
+    .option arch, +f, +d
+    .globl fp_save, fp_restore
+fp_save:
+    .irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31
+    fsd f\n, \n * 8(a0)
+    .endr
+    csrr t0, fcsr
+    sd t0, 32 * 8(a0)
+    ret
+fp_restore:
+    .irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31
+    fld f\n, \n * 8(a0)
+    .endr
+    ld t0, 32 * 8(a0)
+    csrw fcsr, t0
+    ret
