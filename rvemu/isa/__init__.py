@@ -4,12 +4,26 @@ INSTRUCTIONS is every instruction in a fixed order. An instruction's index in it
 returns and what engines choose handlers by. Index 0 is what is not an instruction.
 """
 
-from rvemu.isa import a, m, rv64i, system, zicsr
+from rvemu.isa import (
+    a,
+    hypervisor,
+    m,
+    rv64i,
+    system,
+    zawrs,
+    zba,
+    zbb,
+    zbc,
+    zbs,
+    zicbo,
+    zicond,
+    zicsr,
+)
 from rvemu.isa.encoding import Encoding, Instruction, instructions_of
 
 ILLEGAL = 0
 
-_MODULES = (rv64i, zicsr, system, m, a)
+_MODULES = (rv64i, zicsr, system, m, a, zba, zbb, zbc, zbs, zicond, zicbo, zawrs, hypervisor)
 
 INSTRUCTIONS: tuple[Instruction, ...] = (
     Instruction("illegal", Encoding(4, 0, 0, ()), (), rv64i.illegal, slow=True, syntax=""),

@@ -110,9 +110,9 @@ def hfence_vvma(h: Hart, rs1: U5) -> None:
 
 @instruction("hfence.gvma", "0110001 rs2 rs1 000 00000 1110011", "h", slow=True)
 @instruction("hinval.gvma", "0110011 rs2 rs1 000 00000 1110011", "h", "svinval", slow=True)
-def hfence_gvma(h: Hart, rs1: U5) -> None:
+def hfence_gvma(h: Hart) -> None:
     require_hypervisor(h)
     # norm:Svinval_illegal_instruction_tvm, and the same for hfence.gvma
     if h.priv == S_MODE and get(h.mstatus, MSTATUS.TVM):
         raise illegal_instruction(h)
-    fence_guest(h, rs1 != 0, h.x[rs1])
+    fence_guest(h)

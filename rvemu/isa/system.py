@@ -3,18 +3,17 @@
 ISA", "Supervisor-Level ISA" and "Svinval").
 """
 
-from rvemu.hart.exceptions import breakpoint, environment_call, illegal_instruction
-from rvemu.hart.extensions import Ext
-from rvemu.hart.fences import fence_supervisor
+from rvemu.hart import traps
+from rvemu.hart.exceptions import breakpoint, environment_call
+from rvemu.hart.fences import fence_supervisor, fence_virtual
 from rvemu.hart.fields import HSTATUS, MSTATUS
 from rvemu.hart.interrupts import wait_for_interrupt
-from rvemu.hart.state import M_MODE, U_MODE, Hart
-from rvemu.hart.traps import return_from_m, return_from_s
+from rvemu.hart.state import U_MODE, Hart
 from rvemu.isa.encoding import instruction
 from rvemu.isa.permission import not_allowed, require_supervisor
-from rvemu.lang import U5, get
+from rvemu.lang import U5
 
-# --- Calls and returns -----------------------------------------------------------------------
+# --- Calls, returns and waiting --------------------------------------------------------------
 
 
 @instruction("ecall", "000000000000 00000 000 00000 1110011", "i", slow=True)
@@ -29,30 +28,16 @@ def ebreak(h: Hart) -> None:
 
 @instruction("mret", "0011000 00010 00000 000 00000 1110011", "i", slow=True)
 def mret(h: Hart) -> None:
-    if h.priv != M_MODE:
-        raise illegal_instruction(h)
-    return_from_m(h)
+    traps.mret(h)
 
 
 @instruction("sret", "0001000 00010 00000 000 00000 1110011", "s", slow=True)
 def sret(h: Hart) -> None:
-    require_supervisor(h, MSTATUS.TSR, HSTATUS.VTSR)
-    return_from_s(h)
-
-
-# --- Waiting ---------------------------------------------------------------------------------
+    traps.sret(h)
 
 
 @instruction("wfi", "0001000 00101 00000 000 00000 1110011", "i", slow=True)
 def wfi(h: Hart) -> None:
-    # The bounded time, within which a WFI that is to be trapped may complete all the same, is 0
-    # here. norm:mstatus_tw_always_illegal, norm:mstatus_tw_umode_op, norm:vtw_virtinstr
-    if h.priv != M_MODE and get(h.mstatus, MSTATUS.TW):
-        raise illegal_instruction(h)
-    if h.priv == U_MODE and h.extensions & Ext.S:
-        raise not_allowed(h)
-    if h.v and get(h.hstatus, HSTATUS.VTW):
-        raise not_allowed(h)
     wait_for_interrupt(h)
 
 
@@ -65,7 +50,10 @@ def wfi(h: Hart) -> None:
 @instruction("sinval.vma", "0001011 rs2 rs1 000 00000 1110011", "svinval", slow=True)
 def sfence_vma(h: Hart, rs1: U5) -> None:
     require_supervisor(h, MSTATUS.TVM, HSTATUS.VTVM)
-    fence_supervisor(h, rs1 != 0, h.x[rs1])
+    if h.v:
+        fence_virtual(h, rs1 != 0, h.x[rs1])
+    else:
+        fence_supervisor(h, rs1 != 0, h.x[rs1])
 
 
 @instruction("sfence.w.inval", "0001100 00000 00000 000 00000 1110011", "svinval", slow=True)
