@@ -12,7 +12,7 @@ mstatus" (machine.adoc), norm:vsstatus_fs_op (hypervisor.adoc).
 from rvemu.hart.exceptions import illegal_instruction
 from rvemu.hart.fields import FFLAGS, FS_DIRTY, FS_OFF, MSTATUS, SSTATUS
 from rvemu.hart.state import Hart
-from rvemu.lang import U1, U3, U5, U64, cold, get, put, u64
+from rvemu.lang import U1, U3, U5, U64, cold, get, put
 
 # Rounding modes, in an instruction's rm field and in frm (norm:dyn_round_enc). 5 and 6 are
 # reserved, and so is 7 in frm.
@@ -115,4 +115,4 @@ def rounding_mode(h: Hart, rm: U3) -> U3:
         mode = h.frm
     if mode > RMM:
         raise illegal_instruction(h)
-    return u64(mode) & 7
+    return mode & 7
