@@ -6,8 +6,7 @@ import re
 
 from gdbstub import Session
 from gdbstub.packet import decode_runs, frame
-
-from .fake import Bare
+from tests.gdbstub.fake import Bare
 
 FEATURES = b"multiprocess+;swbreak+;hwbreak+;error-message+;vContSupported+"
 _PACKET = re.compile(rb"([$%])([^#]*)#([0-9a-f]{2})", re.DOTALL)

@@ -3,9 +3,12 @@
 One program is loaded at `CODE`; every thread of a process runs it with its own registers.
 """
 
+# ruff: noqa: ARG002 - a fake need not look at everything it is asked
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import ClassVar
 
 from gdbstub import (
     Event,
@@ -34,10 +37,9 @@ PC = 32
 EXTRA = 65  # a register that exists without a value
 
 _MASK = (1 << 64) - 1
-_NAMES = (
-    "zero ra sp gp tp t0 t1 t2 fp s1 a0 a1 a2 a3 a4 a5 a6 a7 s2 s3 s4 s5 s6 s7 s8 s9 s10 s11"
-    " t3 t4 t5 t6"
-).split()
+_NAMES = ["zero", "ra", "sp", "gp", "tp", "t0", "t1", "t2", "fp", "s1"]
+_NAMES += [f"a{n}" for n in range(8)] + [f"s{n}" for n in range(2, 12)]
+_NAMES += [f"t{n}" for n in range(3, 7)]
 
 
 def addi(rd: int, rs: int, value: int) -> int:
@@ -168,7 +170,7 @@ class FakeExecFile:
 
 
 class FakeFiles:
-    files = {"/guest1.elf": b"\x7fELF" + bytes(range(256)) * 4}
+    files: ClassVar = {"/guest1.elf": b"\x7fELF" + bytes(range(256)) * 4}
 
     def contents(self, name: str) -> bytes | memoryview | None:
         return self.files.get(name)
@@ -237,7 +239,7 @@ class Bare(Target):
         return bytes(memory[address - CODE : address - CODE + length])
 
     def write_memory(self, thread: ThreadId, address: int, data: bytes) -> None:
-        if not (CODE <= address and address + len(data) <= CODE + SIZE):
+        if address < CODE or address + len(data) > CODE + SIZE:
             raise TargetError(f"no memory at {address:#x}", 14)
         self.memory[thread.process][address - CODE : address - CODE + len(data)] = data
 
@@ -278,7 +280,11 @@ class Bare(Target):
             for _ in range(instructions):
                 if hart is None or hart.resume is None:
                     break
-                self._step(thread, hart, events)
+                try:
+                    self._step(thread, hart, events)
+                except TargetError:
+                    hart.resume = None
+                    events.append(Stopped(thread, Sig.SEGV))
         return events
 
     def _step(self, thread: ThreadId, hart: Thread, events: list[Event]) -> None:
@@ -290,7 +296,7 @@ class Bare(Target):
             events.append(stop)
             return
         hart.past = True
-        word = int.from_bytes(self.memory[thread.process][x[PC] - CODE :][:4], "little")
+        word = int.from_bytes(self.read_memory(thread, x[PC], 4), "little")
         rd, rs1, rs2 = word >> 7 & 31, word >> 15 & 31, word >> 20 & 31
         watched = None
         if word == HALT:
