@@ -1,0 +1,78 @@
+"""Machine code kept on disk, for the user alone.
+
+A file's name is a digest of the model's source and of the host CPU, so a wrong one is never found.
+Machine code is executed, so an entry is used only if it is the user's own, nobody else may write
+to it, and it is whole. Anything else is ignored, and replaced.
+"""
+
+import contextlib
+import hashlib
+import os
+import stat
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+_DIGEST_BYTES = 32
+
+
+def cache_folder() -> Path:
+    """The folder for the user's cached files: `$XDG_CACHE_HOME/rvemu` or `~/.cache/rvemu`."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    return (Path(base) if base and Path(base).is_absolute() else Path.home() / ".cache") / "rvemu"
+
+
+def _is_private(status: os.stat_result) -> bool:
+    return status.st_uid == os.geteuid() and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+
+
+def _read(path: Path) -> bytes | None:
+    """A whole entry of the user's own, or None."""
+    try:
+        if not _is_private(path.parent.stat()):
+            return None
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as file:
+            if not _is_private(os.fstat(descriptor)):
+                return None
+            content = file.read()
+    except OSError:
+        return None
+    digest, code = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
+    return code if code and hashlib.sha256(code).digest() == digest else None
+
+
+def _write(path: Path, code: bytes) -> None:
+    """Write an entry, all at once. A cache that can't be written only costs time."""
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not _is_private(path.parent.stat()):
+            return
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".new-")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(hashlib.sha256(code).digest() + code)
+            os.replace(temporary, path)  # noqa: PTH105 - a descriptor's name, not a Path
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)  # noqa: PTH108
+            raise
+        _forget_others(path)
+
+
+def _forget_others(path: Path, keep: int = 4) -> None:
+    """Remove the oldest entries of earlier versions."""
+    entries = sorted(path.parent.glob("*" + path.suffix), key=lambda p: p.stat().st_mtime)
+    for old in entries[:-keep]:
+        old.unlink(missing_ok=True)
+
+
+def cached(key: str, make: Callable[[], bytes]) -> bytes:
+    """The machine code for a key: from disk, or made anew and kept there."""
+    name = hashlib.sha256(key.encode()).hexdigest()
+    path = cache_folder() / "native" / f"{name[:32]}.o"
+    code = _read(path)
+    if code is None:
+        code = make()
+        _write(path, code)
+    return code

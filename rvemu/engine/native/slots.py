@@ -1,0 +1,110 @@
+"""Decoded instructions: filling slots, and entering pages. Model code, compiled with the handlers.
+
+Each page of memory that is executed has a row of slots, one for every two bytes. A slot is 16
+bytes: the host address of its handler, then rd, rs1, rs2, rs3 (a byte each) and the immediate (32
+bits). A slot that is not yet decoded has the handler that decodes it. After the last slot of a page
+comes one whose handler goes on in the next page.
+
+An instruction that can't have a slot in its page's row, because it lies in two pages or in a page
+whose permissions differ from one byte to the next, is decoded into the hart's *lone slots* each
+time it is executed.
+"""
+
+from rvemu.hart.access import fetch, fetch_instruction
+from rvemu.hart.decoded import SLOT_BYTES, decode_page
+from rvemu.hart.regions import physical_address
+from rvemu.hart.state import (
+    FETCH_DECODED,
+    FETCH_ENTRIES,
+    FETCH_TAG,
+    STOP_FLUSH,
+    Hart,
+)
+from rvemu.isa.decoder import decode
+from rvemu.lang import (
+    M64,
+    U1,
+    U16,
+    U32,
+    U64,
+    cold,
+    host_load16,
+    host_load32,
+    host_store8,
+    host_store32,
+    host_store64,
+    u64,
+)
+
+SLOT_RD, SLOT_RS1, SLOT_RS2, SLOT_RS3, SLOT_IMM = 8, 9, 10, 11, 12
+LONE_SLOTS = 4  # slots that a hart has for lone instructions
+
+PAGE_NUMBER = ~0xFFF & M64
+
+
+def handler_address(index: U16, length: U64) -> U64:
+    """The host address of an instruction's first handler. Only native code has handlers: the
+    handlers' module says how this is emitted."""
+    raise NotImplementedError(f"handler of instruction {index}, {length} bytes")
+
+
+@cold
+def enter_page(h: Hart) -> U1:
+    """Make the page at h.pc executable, unless it is: its fetch entry then names its slots. 1 if
+    its instructions must be executed alone."""
+    host = fetch(h, h.pc)
+    i = h.ftlb_base + ((h.pc >> 12) & (FETCH_ENTRIES - 1)) * 4
+    if h.ftlb[i + FETCH_TAG] != h.pc & PAGE_NUMBER:
+        return 1
+    slots = decode_page(h, physical_address(h, host))
+    if slots == 0:
+        h.stop_reason = STOP_FLUSH
+    h.ftlb[i + FETCH_DECODED] = slots
+    return 0
+
+
+def fill_slot(h: Hart, slot: U64, raw: U32) -> None:
+    """Decode an instruction into a slot."""
+    index = decode(h, raw)
+    host_store8(u64(slot + SLOT_RD), h.decoded_rd)
+    host_store8(u64(slot + SLOT_RS1), h.decoded_rs1)
+    host_store8(u64(slot + SLOT_RS2), h.decoded_rs2)
+    host_store8(u64(slot + SLOT_RS3), h.decoded_rs3)
+    host_store32(u64(slot + SLOT_IMM), h.decoded_imm)
+    host_store64(slot, handler_address(index, h.insn_length))
+
+
+@cold
+def decode_in_page(h: Hart, slot: U64) -> None:
+    """Decode the instruction at h.pc into its slot of the current page."""
+    address = u64(h.pc + h.page_addend)
+    raw = host_load16(address)
+    if raw & 3 != 3:
+        fill_slot(h, slot, raw)
+    elif h.pc & 0xFFF == 0xFFE:
+        host_store64(slot, h.shared.straddling)
+    else:
+        fill_slot(h, slot, host_load32(address))
+
+
+@cold
+def decode_alone(h: Hart) -> None:
+    """Decode the instruction at h.pc into the lone slots; after it, execution goes on by pc."""
+    raw = fetch_instruction(h)
+    h.insn = raw
+    slot = h.lone_slots
+    fill_slot(h, slot, raw)
+    for n in (1, 2):
+        host_store64(u64(slot + n * SLOT_BYTES), h.shared.page_end)
+    h.page_slots = 0
+    h.page_bias = h.pc - (slot >> 3)
+
+
+def load_insn(h: Hart, length: U64) -> None:
+    """Set h.insn to the current instruction's bits, for the slow handlers. (A lone instruction's
+    are set when it is decoded.)"""
+    if h.page_slots != 0:
+        if length == 2:
+            h.insn = host_load16(u64(h.pc + h.page_addend))
+        else:
+            h.insn = host_load32(u64(h.pc + h.page_addend))

@@ -1,0 +1,73 @@
+"""The reference engine: CPython calls the model. Slow, obvious, and right by definition."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from rvemu.hart.access import fetch_instruction
+from rvemu.hart.interrupts import poll
+from rvemu.hart.state import STOP_FLUSH, STOP_NONE, Hart, Shared
+from rvemu.hart.traps import take_trap
+from rvemu.isa import INSTRUCTIONS
+from rvemu.isa.decoder import decode
+from rvemu.lang import M64, Stop, Trap
+
+_Decoded = tuple[Callable[..., None], tuple[int, ...], int]
+
+_PARAMETERS = [
+    tuple(
+        operand.place
+        for name in i.function.__code__.co_varnames[1 : i.function.__code__.co_argcount]
+        if (operand := i.encoding.operand(name)) is not None
+    )
+    for i in INSTRUCTIONS
+]
+
+
+class ReferenceEngine:
+    """Runs harts by calling the model."""
+
+    name = "reference"
+
+    def __init__(self, shared: Shared, harts: Sequence[Hart]) -> None:
+        del shared, harts  # it keeps nothing beside the harts' state
+        self._decoded: dict[int, _Decoded] = {}
+
+    def _decode(self, h: Hart, raw: int) -> _Decoded:
+        number = decode(h, raw)
+        operands = tuple(getattr(h, f"decoded_{place}") for place in _PARAMETERS[number])
+        decoded = (INSTRUCTIONS[number].function, operands, h.insn_length)
+        self._decoded[raw] = decoded
+        return decoded
+
+    def run(self, hart: Hart) -> int:
+        """Run until the hart stops; the reason (`STOP_*`), which is also in `stop_reason`."""
+        h = hart
+        h.stop_reason = STOP_NONE
+        h.budget = -1
+        known: dict[int, Any] = self._decoded
+        while True:
+            if h.budget < 0:
+                if h.stop_reason == STOP_NONE:
+                    poll(h)
+                if h.stop_reason == STOP_FLUSH:
+                    known.clear()
+                    h.stop_reason = STOP_NONE
+                    continue
+                if h.stop_reason != STOP_NONE:
+                    return int(h.stop_reason)
+            try:
+                raw = fetch_instruction(h)
+                function, operands, length = known.get(raw) or self._decode(h, raw)
+                h.insn = raw
+                h.insn_length = length
+                h.next_pc = (h.pc + length) & M64
+                function(h, *operands)
+                h.pc = h.next_pc
+            except Trap:
+                take_trap(h)
+                if h.stop_reason != STOP_NONE:
+                    h.budget -= 1
+                    return int(h.stop_reason)
+            except Stop:
+                return int(h.stop_reason)
+            h.budget -= 1
