@@ -6,6 +6,8 @@ returns and what engines choose handlers by. Index 0 is what is not an instructi
 
 from rvemu.isa import (
     a,
+    d,
+    f,
     hypervisor,
     m,
     rv64i,
@@ -15,6 +17,7 @@ from rvemu.isa import (
     zbb,
     zbc,
     zbs,
+    zfh,
     zicbo,
     zicond,
     zicsr,
@@ -23,7 +26,10 @@ from rvemu.isa.encoding import Encoding, Instruction, instructions_of
 
 ILLEGAL = 0
 
-_MODULES = (rv64i, zicsr, system, m, a, zba, zbb, zbc, zbs, zicond, zicbo, zawrs, hypervisor)
+_MODULES = (
+    *(rv64i, zicsr, system, m, a, f, d, zfh),
+    *(zba, zbb, zbc, zbs, zicond, zicbo, zawrs, hypervisor),
+)
 
 INSTRUCTIONS: tuple[Instruction, ...] = (
     Instruction("illegal", Encoding(4, 0, 0, ()), (), rv64i.illegal, slow=True, syntax=""),

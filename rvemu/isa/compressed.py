@@ -2,8 +2,8 @@
 "Zcd"; with the lists of "RVC Instruction Set Listings").
 
 Each row says which base instruction an encoding is, and those of its operands that are implied.
-Where several rows match, that with the most fixed bits holds. So a reserved encoding is a row of its
-own, without a base instruction. A HINT needs nothing: it is an instruction that writes x0.
+Where several rows match, that with the most fixed bits holds. So a reserved encoding is a row of
+its own, without a base instruction. A HINT needs nothing: it is an instruction that writes x0.
 """
 
 from dataclasses import dataclass

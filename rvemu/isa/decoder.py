@@ -1,9 +1,9 @@
 """The decoder: from an instruction's bits to its index in INSTRUCTIONS and its operands.
 
 It is a model function over constant tables, which are made here from the encodings. A *row* is an
-encoding, 32-bit or compressed. Rows are in buckets, by the bits that tell most of them apart. Of the
-rows that match, and whose extensions are on, that with the most fixed bits holds: so `pause` is
-found before `fence`, and where it is not implemented it is a `fence`.
+encoding, 32-bit or compressed. Rows are in buckets, by the bits that tell most of them apart. Of
+the rows that match, and whose extensions are on, that with the most fixed bits holds: so `pause`
+is found before `fence`, and where it is not implemented it is a `fence`.
 """
 
 from dataclasses import dataclass, field
@@ -88,7 +88,7 @@ _NUMBERS = {base.name: index for index, base in enumerate(INSTRUCTIONS)}
 
 
 def _compressed_row(row: Compressed) -> Row:
-    if row.base is None or row.base not in _NUMBERS:
+    if row.base is None:
         return Row(row.name, row.encoding, row.needs, ILLEGAL)
     index = _NUMBERS[row.base]
     base = INSTRUCTIONS[index]
@@ -107,6 +107,13 @@ ROWS: tuple[Row, ...] = (
 _COMPRESSED_BUCKETS = 32 * 8
 _BUCKET_COUNT = _COMPRESSED_BUCKETS + 4 * 8
 Bucket = Annotated[int, Range(0, _BUCKET_COUNT - 1)]
+
+
+def bucket_of(raw: U32) -> Bucket:
+    """The bucket of an instruction's bits."""
+    if raw & 3 == 3:
+        return ((raw >> 2) & 31) << 3 | ((raw >> 12) & 7)
+    return _COMPRESSED_BUCKETS + ((raw & 3) << 3 | ((raw >> 13) & 7))
 
 
 def _bucket_pattern(bucket: int) -> tuple[int, int, int]:
@@ -202,7 +209,20 @@ def decode(h: Hart, raw: U32) -> U16:
     that is a compressed one. Writes its operands and its length in bytes to the hart."""
     if raw & 3 == 3:
         h.insn_length = 4
-        return _find(h, raw, ((raw >> 2) & 31) << 3 | ((raw >> 12) & 7))
+        return _find(h, raw, bucket_of(raw))
     h.insn_length = 2
-    low = raw & 0xFFFF
-    return _find(h, low, _COMPRESSED_BUCKETS + ((low & 3) << 3 | low >> 13))
+    return _find(h, raw & 0xFFFF, bucket_of(raw))
+
+
+# --- For people --------------------------------------------------------------------------------
+
+
+def row_of(raw: int, extensions: int) -> Row | None:
+    """The row of an instruction's bits on a hart with these extensions: what `decode` finds."""
+    if raw & 3 != 3:
+        raw &= 0xFFFF
+    for number in _BUCKETS[bucket_of(raw)]:
+        row = ROWS[number]
+        if raw & row.encoding.mask == row.encoding.match and extensions & row.needs == row.needs:
+            return row if row.index != ILLEGAL else None
+    return None

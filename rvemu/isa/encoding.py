@@ -225,9 +225,9 @@ def instruction(
 ) -> Callable[[_F], _F]:
     """Make a function an instruction.
 
-    `extensions` are names in `rvemu.hart.extensions.BY_NAME`; all of them are needed. `syntax` is the operands'
-    assembly, as `rd, imm(rs1)`; without it they are listed in the usual order. In it, `target` is
-    the address pc + imm. One function may be several instructions.
+    `extensions` are names in `rvemu.hart.extensions`; all of them are needed. `syntax` says how the
+    operands are written in assembly, as `rd, imm(rs1)`; without it they are listed in the usual
+    order. In it, `target` is the address pc + imm. One function may be several instructions.
     """
     parsed = parse(encoding)
     names = {operand.name for operand in parsed.operands}

@@ -1,4 +1,4 @@
-"""M: multiplication and division (unprivileged manual, "M" extension). The multiplications alone are Zmmul."""
+"""M: multiplication and division (unprivileged manual, "M"); multiplication alone is Zmmul."""
 
 from rvemu.hart.state import Hart
 from rvemu.isa.encoding import instruction

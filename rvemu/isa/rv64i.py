@@ -14,7 +14,7 @@ from rvemu.hart.control import jump
 from rvemu.hart.exceptions import illegal_instruction
 from rvemu.hart.state import Hart
 from rvemu.isa.encoding import instruction
-from rvemu.lang import I32, U5, U6, Destination, i32, i64, sext, u8, u16, u32, u64
+from rvemu.lang import I32, U5, U6, Destination, i32, i64, sext, u32, u64
 
 # --- Constants and jumps ---------------------------------------------------------------------
 
@@ -122,17 +122,17 @@ def lwu(h: Hart, rd: Destination, rs1: U5, imm: I32) -> None:
 
 @instruction("sb", "imm[11:5] rs2 rs1 000 imm[4:0] 0100011", "i", syntax="rs2, imm(rs1)")
 def sb(h: Hart, rs1: U5, rs2: U5, imm: I32) -> None:
-    store8(h, u64(h.x[rs1] + imm), u8(h.x[rs2]))
+    store8(h, u64(h.x[rs1] + imm), h.x[rs2])
 
 
 @instruction("sh", "imm[11:5] rs2 rs1 001 imm[4:0] 0100011", "i", syntax="rs2, imm(rs1)")
 def sh(h: Hart, rs1: U5, rs2: U5, imm: I32) -> None:
-    store16(h, u64(h.x[rs1] + imm), u16(h.x[rs2]))
+    store16(h, u64(h.x[rs1] + imm), h.x[rs2])
 
 
 @instruction("sw", "imm[11:5] rs2 rs1 010 imm[4:0] 0100011", "i", syntax="rs2, imm(rs1)")
 def sw(h: Hart, rs1: U5, rs2: U5, imm: I32) -> None:
-    store32(h, u64(h.x[rs1] + imm), u32(h.x[rs2]))
+    store32(h, u64(h.x[rs1] + imm), h.x[rs2])
 
 
 @instruction("sd", "imm[11:5] rs2 rs1 011 imm[4:0] 0100011", "i", syntax="rs2, imm(rs1)")

@@ -1,4 +1,4 @@
-"""Zba: address generation (unprivileged manual, "Zba"). The `.uw` forms zero-extend rs1's low word."""
+"""Zba: address generation (unprivileged manual, "Zba"). The `.uw` forms zero-extend rs1's word."""
 
 from rvemu.hart.state import Hart
 from rvemu.isa.encoding import instruction
