@@ -125,6 +125,23 @@ def test_symbols_both_ways():
     assert image.tohost is None
 
 
+def test_what_an_address_is_called():
+    """A function rather than a label, a global name rather than a local one."""
+    symbols = [
+        ("local_label", BASE, 0, LOCAL_LABEL),
+        ("global_label", BASE, 0, GLOBAL_LABEL),
+        ("local_function", BASE + 4, 4, 0x02),
+        ("global_label_2", BASE + 4, 0, GLOBAL_LABEL),
+        ("last", BASE + 8, 0, GLOBAL_LABEL),
+    ]
+    for order in (symbols, symbols[::-1]):
+        image = load_elf(Elf(symbols=order).build())
+        assert image.lookup(BASE) == ("global_label", 0)
+        assert image.lookup(BASE + 4) == ("local_function", 0)
+        assert image.lookup(BASE + 0xF) == ("last", 7)
+        assert image.lookup(BASE + 0x10) is None, "the image ends there"
+
+
 def test_a_global_symbol_wins_over_a_local_one():
     symbols = [("x", BASE, 0, GLOBAL_LABEL), ("x", BASE + 4, 0, LOCAL_LABEL)]
     for order in (symbols, symbols[::-1]):
@@ -212,6 +229,7 @@ def test_another_class_or_byte_order():
     refused(patched(content, E_CLASS, 1), "RV32 guests are not supported")
     refused(patched(content, E_CLASS, 3), "class 3")
     refused(patched(content, E_DATA, 7), "byte order 7")
+    refused(patched(patched(content, E_DATA, 2), E_MACHINE, 8 << 8), "another machine", "MIPS")
     refused(patched(patched(content, E_DATA, 2), E_MACHINE, 243 << 8), "big-endian")
 
 
@@ -257,6 +275,15 @@ def test_empty_segments_are_skipped():
 def test_overlapping_segments():
     content = Elf([Load(BASE, b"code", memsz=0x1001), Load(BASE + 0x1000, b"data")]).build()
     refused(content, "segment 0", "overlaps segment 1", "0x80000000..0x80001000")
+
+
+def test_neighbouring_segments_and_ranges_do_not_overlap():
+    content = Elf([Load(BASE + 0x100, b"code" * 64), Load(BASE + 0x200, b"data")],
+                  entry=BASE + 0x100).build()  # fmt: skip
+    image = load_elf(content)
+    ram = Ram(BASE, 0x1000)
+    place(image, ram, [Reserved("a", BASE, 0x100), Reserved("b", BASE + 0x204, 0x100)])
+    assert ram.read(BASE + 0x200, 4) == b"data"
 
 
 def test_entry():

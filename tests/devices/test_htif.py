@@ -121,6 +121,15 @@ def test_answers_wait_until_fromhost_is_clear(bench):
     assert bench.word(FROMHOST) == 0
 
 
+def test_polling_finds_fromhost_cleared_by_other_means(bench):
+    bench.input += b"ab"
+    bench.store(TOHOST, 1 << 56)
+    bench.store(TOHOST, 1 << 56)
+    bench.ram.write(FROMHOST, bytes(8))
+    bench.htif.poll()
+    assert bench.word(FROMHOST) == 1 << 56 | 0x100 | ord("b")
+
+
 def test_write_call(bench):
     bench.ram.write(TEXT, b"hello\n")
     assert bench.syscall(64, 1, TEXT, 6) == 6

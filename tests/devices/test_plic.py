@@ -176,6 +176,8 @@ def test_completion_of_another_source(bench):
     bench.claim()
     for source in (0, 11, 95, 96, 0xFFFF_FFFF):
         bench.complete(source)
+    bench.complete(10, CONTEXTS)
+    bench.put(CONTEXT + 8, 10)
     assert bench.pending() == 0
 
 

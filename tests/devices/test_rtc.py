@@ -134,6 +134,14 @@ def test_interrupt_can_be_enabled_late(bench):
     assert not bench.line.level
 
 
+def test_reading_sees_an_alarm_that_is_due(bench):
+    bench.put(IRQ_ENABLED, 1)
+    bench.set_alarm(DEFAULT_EPOCH + 1000)
+    bench.clock.ticks = 10
+    assert bench.get(ALARM_STATUS) == 0
+    assert bench.line.level
+
+
 def test_clearing_the_alarm(bench):
     bench.put(IRQ_ENABLED, 1)
     bench.set_alarm(DEFAULT_EPOCH + 1000)

@@ -202,6 +202,14 @@ def test_break_is_marked_on_its_character(bench):
     assert bench.get(RBR) == ord("b")
 
 
+def test_break_interrupts_at_once(bench):
+    bench.put(IER, 0x04)
+    bench.uart.receive_break()
+    assert bench.irq
+    bench.uart.receive_break()
+    assert bench.uart.received == [0x1000], "no room for another"
+
+
 def test_clearing_the_receiver_fifo(bench):
     bench.put(FCR, 0x01)
     bench.put(IER, 0x01)
