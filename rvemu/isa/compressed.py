@@ -8,7 +8,8 @@ its own, without a base instruction. A HINT needs nothing: it is an instruction 
 
 from dataclasses import dataclass
 
-from rvemu.isa.encoding import Encoding, extension_bits, parse
+from rvemu.isa import INSTRUCTIONS
+from rvemu.isa.encoding import Encoding, Instruction, extension_bits, parse
 
 
 @dataclass(frozen=True)
@@ -18,8 +19,8 @@ class Compressed:
     name: str
     encoding: Encoding
     extensions: tuple[str, ...]
-    base: str | None  # the base instruction's name; None where the encoding is reserved
-    implied: dict[str, int]  # operands of the base instruction that the encoding does not have
+    instruction: Instruction | None  # the base instruction; None where the encoding is reserved
+    implied: dict[str, int]  # those of its operands that the encoding does not have
     syntax: str
 
     @property
@@ -28,10 +29,13 @@ class Compressed:
         return extension_bits(self.extensions)
 
 
+_BASE = {base.name: base for base in INSTRUCTIONS}
+
+
 def _row(
     name: str, encoding: str, base: str, syntax: str, extension: str = "zca", **implied: int
 ) -> Compressed:
-    return Compressed(name, parse(encoding), (extension,), base, implied, syntax)
+    return Compressed(name, parse(encoding), (extension,), _BASE[base], implied, syntax)
 
 
 def _reserved(encoding: str) -> Compressed:

@@ -14,7 +14,7 @@ from rvemu.hart.state import Hart
 from rvemu.isa import ILLEGAL, INSTRUCTIONS
 from rvemu.isa.compressed import COMPRESSED, Compressed
 from rvemu.isa.encoding import Encoding, Instruction, Operand, Piece
-from rvemu.lang import U16, U32, U64, X0_SINK, Range, Static, Switch, i32, inline, sext
+from rvemu.lang import U5, U16, U32, U64, X0_SINK, Range, Static, Switch, i32, inline, sext
 
 # --- Layouts: where operands are ---------------------------------------------------------------
 
@@ -84,14 +84,11 @@ def _base_row(index: int, base: Instruction) -> Row:
     return Row(base.name, base.encoding, base.needs, index, layout)
 
 
-_NUMBERS = {base.name: index for index, base in enumerate(INSTRUCTIONS)}
-
-
 def _compressed_row(row: Compressed) -> Row:
-    if row.base is None:
+    base = row.instruction
+    if base is None:
         return Row(row.name, row.encoding, row.needs, ILLEGAL)
-    index = _NUMBERS[row.base]
-    base = INSTRUCTIONS[index]
+    index = INSTRUCTIONS.index(base)
     layout = _layout(row.encoding, base.operands, row.implied, row.name)
     return Row(row.name, row.encoding, row.needs | base.needs, index, layout)
 
@@ -162,20 +159,20 @@ def _pieces(source: Static[Source], raw: U32) -> U64:
 
 
 @inline
-def _register(source: Static[Source], raw: U32) -> U64:
-    return _pieces(source, raw) + source.constant
+def _register(source: Static[Source], raw: U32) -> U5:
+    return ((_pieces(source, raw) & 31) + source.constant) & 31
 
 
 def _extract(layout: Static[Layout], h: Hart, raw: U32) -> None:
     """Write the operands to the hart; those that there are not, as 0."""
-    rd = _register(layout.rd, raw) & 31
+    rd = _register(layout.rd, raw)
     if layout.integer and rd == 0:
         h.decoded_rd = X0_SINK
     else:
         h.decoded_rd = rd
-    h.decoded_rs1 = _register(layout.rs1, raw) & 31
-    h.decoded_rs2 = _register(layout.rs2, raw) & 31
-    h.decoded_rs3 = _register(layout.rs3, raw) & 31
+    h.decoded_rs1 = _register(layout.rs1, raw)
+    h.decoded_rs2 = _register(layout.rs2, raw)
+    h.decoded_rs3 = _register(layout.rs3, raw)
     if layout.imm.signed:
         h.decoded_imm = i32(sext(_pieces(layout.imm, raw), layout.imm.bits))
     else:

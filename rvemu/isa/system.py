@@ -3,12 +3,12 @@
 ISA", "Supervisor-Level ISA" and "Svinval").
 """
 
-from rvemu.hart import traps
 from rvemu.hart.exceptions import breakpoint, environment_call
 from rvemu.hart.fences import fence_supervisor, fence_virtual
 from rvemu.hart.fields import HSTATUS, MSTATUS
 from rvemu.hart.interrupts import wait_for_interrupt
 from rvemu.hart.state import U_MODE, Hart
+from rvemu.hart.traps import return_from_m, return_from_s
 from rvemu.isa.encoding import instruction
 from rvemu.isa.permission import not_allowed, require_supervisor
 from rvemu.lang import U5
@@ -28,12 +28,12 @@ def ebreak(h: Hart) -> None:
 
 @instruction("mret", "0011000 00010 00000 000 00000 1110011", "i", slow=True)
 def mret(h: Hart) -> None:
-    traps.mret(h)
+    return_from_m(h)
 
 
 @instruction("sret", "0001000 00010 00000 000 00000 1110011", "s", slow=True)
 def sret(h: Hart) -> None:
-    traps.sret(h)
+    return_from_s(h)
 
 
 @instruction("wfi", "0001000 00101 00000 000 00000 1110011", "i", slow=True)
