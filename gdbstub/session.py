@@ -13,7 +13,7 @@ from gdbstub.errors import TargetError, TargetFatalError
 from gdbstub.handlers import execution, lifecycle
 from gdbstub.packet import Decoder, Signal, escape
 from gdbstub.state import OPEN, Cause, State, Status
-from gdbstub.target import Event, Sig, Target
+from gdbstub.target import Event, Target
 
 PACKET_SIZE = 0x20000  # bytes; gdb reads half as many bytes of memory at a time
 HIGH_WATER = 1 << 20  # bytes of output that wait, above which no further command is begun
@@ -30,7 +30,7 @@ class Session:
         self._state = State(target, max(packet_size, 512))
         self._decoder = Decoder(self._state.packet_size)
         self._more = False
-        execution.halt(self._state, self._state.threads(), Sig.TRAP)
+        execution.halt(self._state, self._state.threads())
 
     @property
     def status(self) -> Status:

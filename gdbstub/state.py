@@ -83,6 +83,7 @@ class State:
     stops: dict[ThreadId, Stopped] = field(default_factory=dict)  # why each thread stands still
     detached: set[int] = field(default_factory=set)  # processes that the client has let go
     queue: deque[bytes] = field(default_factory=deque)  # non-stop: stop replies not yet taken
+    deferred: list[bytes] = field(default_factory=list)  # of the answer to `?`; see stops.requeue
     points: dict[tuple[int, Kind, int, int], Point] = field(default_factory=dict)
     open_files: dict[int, bytes | memoryview] = field(default_factory=dict)
     documents: dict[tuple[bytes, bytes], bytes] = field(default_factory=dict)  # being read

@@ -4,6 +4,7 @@ Source: GDB manual, "Stop Reply Packets" and "Notification Packets".
 """
 
 from binascii import hexlify
+from collections import deque
 
 from gdbstub.errors import TargetError
 from gdbstub.state import Cause, State, Status
@@ -16,7 +17,6 @@ from gdbstub.target import (
     Stopped,
     Terminated,
     ThreadExited,
-    ThreadId,
 )
 
 _WATCHES = frozenset({Reason.WRITE, Reason.READ, Reason.ACCESS})
@@ -127,20 +127,36 @@ def _tell(state: State, reply: bytes) -> None:
 
 
 def requeue(state: State) -> bytes:
-    """Non-stop's answer to `?`: the first stopped thread; the others through vStopped."""
-    state.queue.clear()
-    threads: list[ThreadId] = state.threads()
-    for thread in threads:
-        if stop := state.stops.get(thread):
-            state.queue.append(stop_reply(state, stop))
+    """Non-stop's answer to `?`: the first stopped thread; the others through vStopped.
+
+    gdb 13 aborts ("Assertion !async_event_handler_marked") if it is told of more than one in this
+    way. Clients that are too old to announce error-message hear of the others in a second
+    sequence, begun by a notification.
+    """
+    replies = [
+        stop_reply(state, stop)
+        for thread in state.threads()
+        if (stop := state.stops.get(thread)) is not None
+    ]
+    together = len(replies) if state.client.error_messages else 1
+    state.queue = deque(replies[:together])
+    state.deferred = replies[together:]
     return state.queue[0] if state.queue else b"OK"
 
 
-def next_queued(state: State) -> bytes:
+def next_queued(state: State) -> bytes | None:
     """The answer to vStopped: the first entry is done with; here is the next."""
     if state.queue:
         state.queue.popleft()
-    return state.queue[0] if state.queue else b"OK"
+    if state.queue:
+        return state.queue[0]
+    if not state.deferred:
+        return b"OK"
+    state.wire.send(b"OK")
+    state.queue.extend(state.deferred)
+    state.deferred = []
+    state.wire.notify(b"Stop:" + state.queue[0])
+    return None
 
 
 def _print(state: State, text: bytes) -> None:

@@ -24,14 +24,15 @@ def why(state: State, _rest: bytes) -> bytes:
     if state.general not in threads:
         state.general = threads[0]
     thread = state.current()
-    return stops.stop_reply(state, state.stops.get(thread) or Stopped(thread))
+    stop = state.stops.get(thread)
+    return stops.stop_reply(state, stop if stop and stop.signal else Stopped(thread))
 
 
-def halt(state: State, threads: Sequence[ThreadId], signal: int = Sig.NONE) -> None:
-    """Makes `threads` stand still, and notes why."""
+def halt(state: State, threads: Sequence[ThreadId]) -> None:
+    """Makes `threads` stand still, for no reason of their own."""
     state.target.halt(threads)
     for thread in threads:
-        state.stops.setdefault(thread, Stopped(thread, signal))
+        state.stops.setdefault(thread, Stopped(thread, Sig.NONE))
 
 
 def interrupt(state: State) -> None:
@@ -51,7 +52,7 @@ def ctrl_c(state: State, _rest: bytes) -> bytes:
     return b"OK"
 
 
-def stopped(state: State, _rest: bytes) -> bytes:
+def stopped(state: State, _rest: bytes) -> bytes | None:
     """`vStopped`: the client has taken in the last stop of non-stop mode."""
     return stops.next_queued(state)
 
@@ -63,6 +64,7 @@ def non_stop(state: State, rest: bytes) -> bytes:
     elif rest == b":0":
         state.move(Cause.ALL_STOP)
         state.queue.clear()
+        state.deferred.clear()
         halt(state, state.threads())
     else:
         raise PacketError("QNonStop takes 0 or 1")

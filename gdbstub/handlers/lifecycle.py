@@ -7,7 +7,7 @@ from gdbstub import fields, stops
 from gdbstub.errors import PacketError, TargetError
 from gdbstub.handlers import execution, points
 from gdbstub.state import Cause, State, Status
-from gdbstub.target import CONTINUE, Sig
+from gdbstub.target import CONTINUE
 
 
 def extended(state: State, _rest: bytes) -> bytes:
@@ -51,7 +51,7 @@ def attach(state: State, rest: bytes) -> bytes:
     threads = [thread for thread in state.threads() if thread.process == process]
     if not threads:
         raise TargetError(f"process {process} has no thread")
-    execution.halt(state, threads, Sig.NONE)
+    execution.halt(state, threads)
     state.general = threads[0]
     if state.status is Status.NON_STOP:
         return b"OK"
@@ -111,9 +111,10 @@ def _restart(state: State) -> None:
         state.move(Cause.STOP)
     lifecycle.restart()
     state.queue.clear()
+    state.deferred.clear()
     state.stops.clear()
     state.general = None
-    execution.halt(state, state.threads(), Sig.TRAP)
+    execution.halt(state, state.threads())
 
 
 def _let_go(state: State, process: int | None) -> None:

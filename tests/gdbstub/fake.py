@@ -118,7 +118,7 @@ class FakeDescription:
                 '<xi:include xmlns:xi="http://www.w3.org/2001/XInclude" href="cpu.xml"/></target>'
             )
         if name == "cpu.xml":
-            registers = "".join(f'<reg name="{n}" bitsize="64" type="long"/>' for n in _NAMES)
+            registers = "".join(f'<reg name="{n}" bitsize="64" type="int"/>' for n in _NAMES)
             return (
                 '<?xml version="1.0"?><!DOCTYPE feature SYSTEM "gdb-target.dtd">'
                 f'<feature name="org.gnu.gdb.riscv.cpu">{registers}'

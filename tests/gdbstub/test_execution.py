@@ -154,7 +154,7 @@ def test_questions_while_running() -> None:
     client.run(1)
     assert (client.ask(b"vCont;c") or b"").startswith(b"E.")
     assert client.ask(b"qC") == b"QCp1.1"
-    assert (client.ask(b"?") or b"").startswith(b"T00")
+    assert (client.ask(b"?") or b"").startswith(b"T05")
     assert not client.session.running
     assert client.target.running() == []
 
@@ -237,11 +237,24 @@ def non_stop(threads: int = 2) -> Client:
 
 def test_non_stop_why() -> None:
     client = non_stop(3)
-    assert (client.ask(b"?") or b"").startswith(b"T05thread:p1.1;")
-    assert (client.ask(b"vStopped") or b"").startswith(b"T05thread:p1.2;")
-    assert (client.ask(b"vStopped") or b"").startswith(b"T05thread:p1.3;")
+    assert (client.ask(b"?") or b"").startswith(b"T00thread:p1.1;")
+    assert (client.ask(b"vStopped") or b"").startswith(b"T00thread:p1.2;")
+    assert (client.ask(b"vStopped") or b"").startswith(b"T00thread:p1.3;")
     assert client.ask(b"vStopped") == b"OK"
     assert client.ask(b"vStopped") == b"OK"
+
+
+def test_non_stop_why_for_gdb_13() -> None:
+    client = Client(FakeTarget(3))
+    client.announce(b"multiprocess+")
+    client.ask(b"QNonStop:1")
+    assert (client.ask(b"?") or b"").startswith(b"T00thread:p1.1;")
+    assert client.notes == []
+    assert client.ask(b"vStopped") == b"OK"
+    assert client.notes.pop().startswith(b"Stop:T00thread:p1.2;")
+    assert (client.ask(b"vStopped") or b"").startswith(b"T00thread:p1.3;")
+    assert client.ask(b"vStopped") == b"OK"
+    assert client.notes == []
 
 
 def test_non_stop_runs_threads_one_by_one() -> None:

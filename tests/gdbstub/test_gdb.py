@@ -56,12 +56,12 @@ def test_registers_memory_steps(served: tuple[FakeTarget, Server]) -> None:
         "monitor hello",
         f"find {CODE}, +0x2000, (short)0x5566",
     )
-    assert "Thread 1.2 (hart <1>)" in text or "Thread 1.2 (hart <1> M-mode" in text
+    assert 'Thread 1.2 "hart <1>" (M-mode & running)' in text
     assert "$1 = 0x1234" in text
     assert "0x0000000000005566" in text
     assert f"$2 = {CODE + 4:#x}" in text
     assert "hello on 1.1" in text or "hello on 1.2" in text
-    assert "0x80010000" in text
+    assert "0x0000000080010000 rw" in text
     assert "1 pattern found" in text
 
 
@@ -101,19 +101,39 @@ def test_breakpoints(served: tuple[FakeTarget, Server]) -> None:
 
 
 def test_non_stop(served: tuple[FakeTarget, Server]) -> None:
+    """From standard input: with -batch, gdb does not look at notifications."""
     _, server = served
-    text = gdb(
-        server,
+    assert GDB is not None
+    script = [
+        "set pagination off",
+        "set non-stop on",
+        f"target extended-remote {server.address}",
+        "shell sleep 0.2",
+        "echo first\\n",
         "continue -a &",
         "info threads",
         "interrupt -a",
-        "python import time; time.sleep(0.3)",
+        "shell sleep 0.2",
+        "echo second\\n",
+        "thread 2",
+        f"break *{CODE + 8}",
+        "continue",
         "info threads",
-        "thread 1",
-        "stepi",
-        before=("set non-stop on", "set pagination off"),
-    )
-    assert "(running)" in text
+        "detach",
+    ]
+    text = subprocess.run(
+        [GDB, "-nx", "-q"],
+        input="\n".join(script),
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    ).stdout
+    assert "internal-error" not in text
+    assert text.count("(running)") >= 2, text
+    assert 'Thread 2 "hart <1>" stopped.' in text
+    assert 'Thread 2 "hart <1>" hit Breakpoint 1' in text
+    assert "detached" in text
 
 
 def test_disconnect_and_reattach(served: tuple[FakeTarget, Server]) -> None:
