@@ -9,7 +9,7 @@ from typing import Annotated
 from rvemu.hart.fields import MSECCFG, PMP_NA4, PMP_NAPOT, PMP_TOR, PMPCFG
 from rvemu.hart.state import M_MODE, PMP_MAX, Hart
 from rvemu.hart.tlb import flush_all
-from rvemu.lang import M64, U1, U2, U4, U6, U8, U64, Range, get, u64
+from rvemu.lang import M64, U1, U2, U4, U6, U7, U8, U64, Range, get, u64
 
 # Kinds of access that are checked: LOAD, STORE and FETCH, which faults are reported as, and two
 # that differ from how they are reported.
@@ -91,19 +91,26 @@ def _granted_unmatched(h: Hart, priv: U2) -> U4:
     return R | W | X
 
 
+def pmp_match(h: Hart, physical: U64, size: U64) -> U7:
+    """The first entry that matches any of `size` bytes at a physical address; PMP_MAX: none."""
+    last = u64(physical + size - 1)
+    for n in range(h.pmp_active):
+        if physical <= h.pmp_high[n] and h.pmp_low[n] <= last:
+            return n
+    return PMP_MAX
+
+
 def pmp_permissions(h: Hart, physical: U64, size: U64, priv: U2) -> U4:
     """What a privilege mode may do with `size` bytes at a physical address, as one operation; CUT
     if the first entry that matches any of the bytes does not match all of them (then the
     operation fails: norm:pmp_full_match_required)."""
-    last = u64(physical + size - 1)
-    for n in range(h.pmp_active):
-        low = h.pmp_low[n]
-        high = h.pmp_high[n]
-        if physical <= high and low <= last:
-            if physical < low or high < last:
-                return CUT
-            return pmp_granted(h.pmpcfg[n], priv, get(h.mseccfg, MSECCFG.MML))
-    return _granted_unmatched(h, priv)
+    n = pmp_match(h, physical, size)
+    if n == PMP_MAX:
+        return _granted_unmatched(h, priv)
+    entry = n & (PMP_MAX - 1)
+    if physical < h.pmp_low[entry] or h.pmp_high[entry] < u64(physical + size - 1):
+        return CUT
+    return pmp_granted(h.pmpcfg[entry], priv, get(h.mseccfg, MSECCFG.MML))
 
 
 def pmp_page_permissions(h: Hart, physical: U64, priv: U2) -> U4:

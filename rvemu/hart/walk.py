@@ -41,7 +41,7 @@ STAGE_S, STAGE_VS, STAGE_G = 0, 1, 2
 # Outcomes. The results of a walk are an outcome and two numbers, which depend on it:
 OK = 0  # the address that it was translated to; page attributes (below)
 PAGE_FAULT = 1  # (nothing)
-ACCESS_FAULT = 2  # (nothing)
+ACCESS_FAULT = 2  # the physical address of the table entry that can't be accessed
 GUEST_PAGE_FAULT = 3  # the guest-physical address; htinst's pseudoinstruction, or 0
 RETRY = 4  # (inside this module)
 
@@ -130,12 +130,14 @@ def walk(
         physical: U64 = entry
         if stage == STAGE_VS:
             outcome, found, _ = walk(h, entry, LOAD, U_MODE, 1, STAGE_G, watch)
+            if outcome == GUEST_PAGE_FAULT:
+                return GUEST_PAGE_FAULT, entry, READ_TABLE
             if outcome != OK:
-                return outcome, entry, READ_TABLE
+                return outcome, found, 0
             physical = found
         host = find_region(h, physical, 8)
         if host == 0 or not pmp_allows(h, physical, 8, LOAD, S_MODE):
-            return ACCESS_FAULT, 0, 0
+            return ACCESS_FAULT, physical, 0
         pte: U64 = host_load64(host)
         verdict = judge(pte, level & 7, access, rules)
         if watch is not None:
@@ -149,12 +151,14 @@ def walk(
             return PAGE_FAULT, 0, 0
         if verdict == Verdict.UPDATE:
             status = missing_status(pte, access)
-            updated = _update(h, entry, pte, pte | status, stage, watch)
+            updated, written = _update(h, entry, pte, pte | status, stage, watch)
             if updated == RETRY:
                 level = u64(level + 1)
                 continue
+            if updated == GUEST_PAGE_FAULT:
+                return GUEST_PAGE_FAULT, entry, WRITE_TABLE
             if updated != OK:
-                return updated, entry, WRITE_TABLE
+                return updated, written, 0
             pte = pte | status
         attributes: U64 = page_bits(pte, level & 7)
         if pte & PTE.W.mask != 0 and pte & PTE.D.mask != 0:
@@ -170,25 +174,25 @@ def _update(
     new: U64,
     stage: Static[int],
     watch: Static[Watch | None],
-) -> U64:
+) -> tuple[U64, U64]:
     """Write a table entry with A (and D) set, if it is still what it was; else RETRY. Returns an
-    outcome."""
+    outcome and the entry's physical address."""
     physical: U64 = entry
     if stage == STAGE_VS:
         # The G stage must allow the write, and gets its own D set (norm:H_vm_gpapriv).
         outcome, found, _ = walk(h, entry, STORE, U_MODE, 1, STAGE_G, watch)
         if outcome != OK:
-            return outcome
+            return outcome, found
         physical = found
     host = find_memory(h, physical, 8, True)
     if host == 0 or not pmp_allows(h, physical, 8, STORE, S_MODE):
-        return ACCESS_FAULT
+        return ACCESS_FAULT, physical
     if watch is None:
         if host_load64(host) != old:
-            return RETRY
+            return RETRY, physical
         host_store64(host, new)
         invalidate_decoded(h, host, 8)
-    return OK
+    return OK, physical
 
 
 def translate_stages(
