@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from typing import Protocol
 
+from rvemu.hart.csr_view import name_of
 from rvemu.isa import INSTRUCTIONS
 from rvemu.isa.aliases import ALIASES, Alias
 from rvemu.isa.compressed import COMPRESSED
@@ -21,8 +22,6 @@ FLOAT_REGISTERS = (
     *("fs2", "fs3", "fs4", "fs5", "fs6", "fs7", "fs8", "fs9", "fs10", "fs11"),
     *("ft8", "ft9", "ft10", "ft11"),
 )
-
-CSR_NAMES: dict[int, str] = {}
 
 _ROUNDING_MODES = ("rne", "rtz", "rdn", "rup", "rmm", "unknown", "unknown", "dyn")
 _DYNAMIC = 7
@@ -126,10 +125,6 @@ def _upper(imm: int) -> str:
     return hex((imm >> 12) & 0xFFFFF)
 
 
-def _csr(number: int) -> str:
-    return CSR_NAMES.get(number, hex(number))
-
-
 def _integer_register(number: int) -> str:
     return INTEGER_REGISTERS[number]
 
@@ -143,7 +138,7 @@ _SHOW_ANY: dict[str, Callable[[int], str]] = {
     **dict.fromkeys(("rd", "rs1", "rs2", "rs3"), _integer_register),
     **dict.fromkeys(("fd", "fs1", "fs2", "fs3"), _float_register),
     "shamt": hex,
-    "csr": _csr,
+    "csr": name_of,
     "rm": _rounding_mode,
     "pred": _fence_set,
     "succ": _fence_set,
