@@ -43,10 +43,11 @@ class ReferenceEngine:
         """Run until the hart stops; the reason (`STOP_*`), which is also in `stop_reason`."""
         h = hart
         h.stop_reason = STOP_NONE
-        h.budget = -1
         known: dict[int, Any] = self._decoded
+        begun = False
         while True:
-            if h.budget < 0:
+            if h.budget < 0 or not begun:
+                begun = True
                 if h.stop_reason == STOP_NONE:
                     poll(h)
                 if h.stop_reason == STOP_FLUSH:
@@ -56,7 +57,7 @@ class ReferenceEngine:
                 if h.stop_reason != STOP_NONE:
                     return int(h.stop_reason)
             try:
-                raw = fetch_instruction(h)
+                raw = fetch_instruction(h, h.pc)
                 function, operands, length = known.get(raw) or self._decode(h, raw)
                 h.insn = raw
                 h.insn_length = length

@@ -25,6 +25,7 @@ from rvemu.hart.state import (
     NO_PAGE,
     PAGE_DECODED,
     PAGE_STORED,
+    PAGE_WATCHED,
     Hart,
 )
 from rvemu.lang import (
@@ -122,7 +123,7 @@ def decode_page(h: Hart, physical: U64) -> U64:
     host_store64(u64(h.shared.pool_owner + number * 8), word)
     if host_load32(word) & PAGE_STORED != 0:
         _drop_fast_stores(h, host)
-    host_store32(word, number + 1)
+    host_store32(word, (host_load32(word) & PAGE_WATCHED) | (number + 1))
     return slots
 
 
@@ -170,7 +171,7 @@ def release_all_decoded(h: Hart) -> None:
     """Give all decoded pages back to the pool."""
     for number in range(h.shared.pool_used):
         word = host_load64(u64(h.shared.pool_owner + number * 8))
-        host_store32(word, host_load32(word) & PAGE_STORED)
+        host_store32(word, host_load32(word) & ~PAGE_DECODED)
     h.shared.pool_used = 0
     for n in range(h.shared.hart_count):
         _drop_decoded_of(h.shared.harts[n & 63])

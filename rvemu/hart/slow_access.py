@@ -10,7 +10,7 @@ from rvemu.hart.decoded import invalidate_decoded
 from rvemu.hart.exceptions import LOAD, STORE, access_fault, stop
 from rvemu.hart.fields import HSTATUS
 from rvemu.hart.pmp import LOAD_EXECUTABLE, Kind, pmp_page_permissions, pmp_suffices
-from rvemu.hart.regions import find_memory, find_region
+from rvemu.hart.regions import find_memory, find_region, page_word, physical_address
 from rvemu.hart.state import (
     ADDEND,
     DATA_ENTRIES,
@@ -19,6 +19,7 @@ from rvemu.hart.state import (
     DEVICE_NONE,
     FAST_STORE_TAG,
     LOAD_TAG,
+    PAGE_WATCHED,
     STOP_READ,
     STOP_WRITE,
     STORE_TAG,
@@ -153,6 +154,32 @@ def store_device(
         raise stop(h, STOP_WRITE)
 
 
+# --- Words that the host watches -------------------------------------------------------------
+
+
+def watched_word(h: Hart, host: U64, size: Static[int]) -> U1:
+    """Whether a store of `size` bytes at a host address lies in a word that the host watches."""
+    word = page_word(h, host)
+    if word == 0 or host_load32(word) & PAGE_WATCHED == 0:
+        return 0
+    physical = physical_address(h, host)
+    for n in (0, 1):
+        watched = h.shared.watched[n]
+        if watched != 0 and u64(physical - watched) <= 8 - size:
+            return 1
+    return 0
+
+
+def store_watched(h: Hart, host: U64, value: U64, size: Static[int]) -> None:
+    """Have the host make a store. It writes to memory what is to be seen there."""
+    if h.device_state == DEVICE_NONE:
+        h.device_address = physical_address(h, host)
+        h.device_width = size
+        h.device_value = value & ((1 << (8 * size)) - 1)
+        raise stop(h, STOP_WRITE)
+    h.device_state = DEVICE_NONE
+
+
 # --- Loads and stores ------------------------------------------------------------------------
 
 
@@ -228,6 +255,9 @@ def slow_store(
     host, physical = find(h, address, size, STORE, virtual)
     if host == 0:
         store_device(h, address, physical, value, size, v)
+        return
+    if watched_word(h, host, size):
+        store_watched(h, host, value, size)
         return
     write_host(host, value, size)
     invalidate_decoded(h, host, size)

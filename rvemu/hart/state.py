@@ -52,9 +52,11 @@ REGIONS = 4
 PMP_MAX = 64
 COUNTERS = 32
 
-# A page of memory's word in `Region.pages`: the number of its decoded page, plus one (0: none), and
-# whether some hart's TLB may hold it for fast stores.
-PAGE_DECODED = 0x7FFF_FFFF
+# A page of memory's word in `Shared.region_pages`: the number of its decoded page, plus one (0:
+# none), whether the host watches stores to words in it (`Shared.watched`), and whether some hart's
+# TLB may hold it for fast stores.
+PAGE_DECODED = 0x3FFF_FFFF
+PAGE_WATCHED = 0x4000_0000
 PAGE_STORED = 0x8000_0000
 
 # --- Why the engine returned to the host -----------------------------------------------------
@@ -84,6 +86,7 @@ class Shared(ctypes.Structure):
         ("region_host", c_uint64 * REGIONS),  # host address of the first byte
         ("region_writable", c_uint64 * REGIONS),
         ("region_pages", c_uint64 * REGIONS),  # host address of a 32-bit word for each page
+        ("watched", c_uint64 * 2),  # physical addresses of 64-bit words; stores go to the host
         ("harts", c_uint64 * 64),  # host addresses of the harts
         ("hart_count", c_uint32),
         # The pool of decoded pages (native engine; empty under the reference engine).
@@ -92,6 +95,7 @@ class Shared(ctypes.Structure):
         ("pool_used", c_uint32),
         ("pool_owner", c_uint64),  # host address of a 64-bit word per decoded page: its page word
         ("undecoded", c_uint64),  # the handler of a slot that is not decoded
+        ("straddling", c_uint64),  # the handler of an instruction that lies in two pages
         ("page_end", c_uint64),  # the handler of the slot after a page's last
         # Deterministic time: ticks = clock / clock_per_tick, plus an offset that mtime writes set.
         ("clock_per_tick", c_uint64),
@@ -148,6 +152,7 @@ _SCALARS: list[tuple[str, Any]] = [
     ("clock_end", c_uint64),
     ("clock_stop", c_uint64),  # the clock at which to return to the host (STOP_BUDGET)
     ("stop_reason", c_uint8),
+    ("waiting", c_uint8),  # in WFI (STOP_WFI): the host sets it, and clears it to go on
     ("host_request", c_uint8),  # another thread wants the engine to return (STOP_HOST)
     # The trap being raised; `take_trap` delivers it.
     ("trap_cause", c_uint64),

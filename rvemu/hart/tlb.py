@@ -30,6 +30,7 @@ from rvemu.hart.state import (
     LOAD_TAG,
     NO_PAGE,
     PAGE_DECODED,
+    PAGE_WATCHED,
     PAGE_STORED,
     STORE_TAG,
     Hart,
@@ -75,7 +76,7 @@ def allow_fast_stores(h: Hart, address: U64, host: U64) -> None:
     """Let stores to a page that the TLB holds for stores go the fast way, unless it holds decoded
     instructions."""
     word = writable_page_word(h, host)
-    if word != 0 and host_load32(word) & PAGE_DECODED == 0:
+    if word != 0 and host_load32(word) & (PAGE_DECODED | PAGE_WATCHED) == 0:
         host_store32(word, PAGE_STORED)
         i = h.dtlb_base + ((address >> 12) & (DATA_ENTRIES - 1)) * 4
         h.dtlb[i + FAST_STORE_TAG] = address & PAGE_MASK

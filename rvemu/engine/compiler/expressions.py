@@ -17,8 +17,8 @@ class Expressions(Fields):
 
     def expression(self, node: ast.expr) -> Value:
         match node:
-            case ast.Constant(value):
-                return Static(value)
+            case ast.Constant():
+                return Static(node.value)
             case ast.Name(name):
                 return self._name(name)
             case ast.Attribute(base, name):

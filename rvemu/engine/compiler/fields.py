@@ -30,6 +30,11 @@ _C_TYPES: dict[Any, tuple[int, bool]] = {
 }
 
 
+def _fields_of(struct: type[ctypes.Structure]) -> dict[str, Any]:
+    """The C types of a structure's fields, by name."""
+    return {field[0]: field[1] for field in struct._fields_}
+
+
 class Fields(StaticParts):
     """Reads and writes memory that has a name."""
 
@@ -40,7 +45,7 @@ class Fields(StaticParts):
             raise CompileError(f"no attribute {name} here")
         if self.fast and name in self.fast.fields:
             return self.fast.fields[name](self.b)
-        kinds = dict(base.struct._fields_)
+        kinds = _fields_of(base.struct)
         host = kinds.get(f"{name}_host")
         if name not in kinds and f"_{name}" not in kinds and host is not None:
             pointer = self._load(self._pointer(base, f"{name}_host"), host, None)
@@ -85,7 +90,7 @@ class Fields(StaticParts):
             self.fast.jump(self.b, word)
             self.written = True
             return
-        kinds = dict(base.struct._fields_)
+        kinds = _fields_of(base.struct)
         if name not in kinds:
             raise CompileError(f"{base.struct.__name__} has no scalar field {name}")
         limit = getattr(base.struct, "RANGES", {}).get(name)

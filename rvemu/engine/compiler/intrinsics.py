@@ -1,4 +1,4 @@
-"""The functions of `rvemu.lang` as LLVM IR: one entry for each, with the same meaning as its body."""
+"""The functions of `rvemu.lang` as LLVM IR, each with the same meaning as its body."""
 
 import ast
 from collections.abc import Callable

@@ -74,6 +74,10 @@ class Program:
         except TypeError:  # unhashable
             return None
 
+    def reserve(self, *names: str) -> None:
+        """Keep global names for definitions that are `add`ed."""
+        self._names.update(names)
+
     def unique(self, name: str) -> str:
         """A global name not used before."""
         name = mangle(name)

@@ -58,6 +58,12 @@ _PLACES = {
     "imm": (slots.SLOT_IMM, 32),
 }
 
+# Handlers of no instruction.
+_HANDLERS = (
+    *("undecoded", "straddling", "page_end", "resume", "enter", "execute_alone"),
+    *("leave", "poll", "trapped"),
+)
+
 # State that is in registers on the fast path, and stale in the hart.
 _STALE = ("insn", "insn_length", "budget", "retire_end", "clock_end")
 
@@ -417,6 +423,7 @@ def interpreter() -> str:
     """The whole module: the model, and the interpreter around it."""
     emit: dict[Any, intrinsics.Emit] = {slots.handler_address: _handler_address}
     program = Program(extra_intrinsics=emit)
+    program.reserve("handlers", *_HANDLERS)
     for number, instruction in enumerate(INSTRUCTIONS):
         for length in lengths(instruction):
             if not instruction.slow:

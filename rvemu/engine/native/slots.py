@@ -90,7 +90,7 @@ def decode_in_page(h: Hart, slot: U64) -> None:
 @cold
 def decode_alone(h: Hart) -> None:
     """Decode the instruction at h.pc into the lone slots; after it, execution goes on by pc."""
-    raw = fetch_instruction(h)
+    raw = fetch_instruction(h, h.pc)
     h.insn = raw
     slot = h.lone_slots
     fill_slot(h, slot, raw)

@@ -1,0 +1,48 @@
+"""Engines run harts. All run the same model, and differ only in speed.
+
+    reference.py  CPython calls the model
+    native/       the model compiled to machine code
+    compiler/     from the model's Python to LLVM IR
+    jit.py        from LLVM IR to machine code
+    lockstep.py   two engines side by side, to find where they differ
+"""
+
+import sys
+from collections.abc import Sequence
+from typing import Protocol
+
+from rvemu.errors import RvemuError
+from rvemu.hart.state import Hart, Shared
+
+ENGINES = ("native", "reference")
+
+
+class Engine(Protocol):
+    """Runs the harts of one machine."""
+
+    name: str
+
+    def run(self, hart: Hart) -> int:
+        """Run a hart until it stops, at `clock_stop` at the latest; why (`STOP_*`)."""
+
+
+def make_engine(name: str, shared: Shared, harts: Sequence[Hart]) -> Engine:
+    """The engine of a name in ENGINES. Where native code can't be had, the reference engine, with
+    a line on stderr that says so."""
+    from rvemu.engine.reference import ReferenceEngine
+
+    if name == "native":
+        from rvemu.engine.native.engine import NativeEngine
+
+        try:
+            return NativeEngine(shared, harts)
+        except (ImportError, OSError, RuntimeError) as e:
+            reason = str(e).splitlines()[0] if str(e) else type(e).__name__
+            print(
+                f"rvemu: no native code on this platform ({reason}); "
+                "using the reference engine, which is slow",
+                file=sys.stderr,
+            )
+    elif name != "reference":
+        raise RvemuError(f"no engine {name!r}; there are: {', '.join(ENGINES)}")
+    return ReferenceEngine(shared, harts)
