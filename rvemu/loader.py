@@ -26,7 +26,6 @@ from rvemu.symbols import SymbolTable, parse_symbols
 EM_RISCV = 243
 
 _MAGIC = b"\x7fELF"
-_PF_X = 1
 _PROGRAM_HEADER_SIZE = 56
 _SECTION_HEADER_SIZE = 64
 _MAX_SEGMENTS = 1024
@@ -46,7 +45,6 @@ class Segment:
     vaddr: int
     data: bytes | memoryview
     memsz: int
-    executable: bool = True
 
     @property
     def end(self) -> int:
@@ -285,8 +283,7 @@ def _check_segment(name: str, index: int, entry: Any, whole: memoryview) -> Segm
     _check_within(name, f"{label}'s data", offset, filesz, whole)
     if paddr + memsz > 1 << 64 or vaddr + memsz > 1 << 64:
         raise RvemuError(f"{name}: {label} of {memsz:#x} bytes goes past the last address")
-    executable = bool(entry["p_flags"] & _PF_X)
-    return Segment(label, paddr, vaddr, whole[offset : offset + filesz], memsz, executable)
+    return Segment(label, paddr, vaddr, whole[offset : offset + filesz], memsz)
 
 
 def _physical_entry(name: str, entry: int, segments: Iterable[Segment]) -> int:
@@ -300,10 +297,6 @@ def _physical_entry(name: str, entry: int, segments: Iterable[Segment]) -> int:
     for segment in segments:
         for start in (segment.vaddr, segment.paddr):
             if start <= entry < start + len(segment.data):
-                if not segment.executable:
-                    raise RvemuError(
-                        f"{name}: entry {entry:#x} is in {segment.name}, which is not executable"
-                    )
                 return segment.paddr + entry - start
     raise RvemuError(f"{name}: entry {entry:#x} is not in any segment's code")
 
