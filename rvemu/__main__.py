@@ -1,0 +1,7 @@
+"""`python -m rvemu`."""
+
+import sys
+
+from rvemu.cli.main import main
+
+sys.exit(main())
