@@ -208,4 +208,6 @@ def translate_stages(
     if outcome != OK:
         return outcome, guest_physical, first
     outcome, physical, second = walk(h, guest_physical, access, priv, 0, STAGE_G, watch)
-    return outcome, physical, first & (second | PAGE_BITS)
+    if outcome != OK:
+        return outcome, physical, second
+    return OK, physical, first & (second | PAGE_BITS)
