@@ -70,5 +70,6 @@ class ReferenceEngine:
                     h.budget -= 1
                     return int(h.stop_reason)
             except Stop:
+                h.restart = 0
                 return int(h.stop_reason)
             h.budget -= 1

@@ -151,4 +151,5 @@ def guest_page_fault(
 def stop(h: Hart, reason: Static[int]) -> Stop:
     """Return to the host for one of the STOP_ reasons; the instruction starts over afterwards."""
     h.stop_reason = reason
+    h.restart = 1
     return STOP

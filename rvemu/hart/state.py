@@ -152,6 +152,7 @@ _SCALARS: list[tuple[str, Any]] = [
     ("clock_end", c_uint64),
     ("clock_stop", c_uint64),  # the clock at which to return to the host (STOP_BUDGET)
     ("stop_reason", c_uint8),
+    ("restart", c_uint8),  # the instruction was abandoned, to be started over after the stop
     ("waiting", c_uint8),  # in WFI (STOP_WFI): the host sets it, and clears it to go on
     ("host_request", c_uint8),  # another thread wants the engine to return (STOP_HOST)
     # The trap being raised; `take_trap` delivers it.

@@ -367,10 +367,14 @@ def _poll(program: Program) -> None:
 
 
 def _trapped(program: Program) -> None:
-    """An instruction, or its fetch, raised a trap, or stopped for the host."""
+    """An instruction, or its fetch, raised: it has a trap to deliver, or needs the host first and
+    is then started over."""
     e = Emitter(program, "trapped", "nounwind cold")
     b = e.b
-    b.branch(b.value(f"icmp ne i64 {e.load('stop_reason', 'i8')}, 0"), "stop", "trap", likely=False)
+    b.branch(b.value(f"icmp ne i64 {e.load('restart', 'i8')}, 0"), "host", "trap", likely=False)
+    b.label("host")
+    e.store("restart", "0", "i8")
+    b.terminate("ret void")
     b.label("trap")
     _, compiled = e.model(take_trap)
     assert not compiled.raises
