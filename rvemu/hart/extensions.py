@@ -165,6 +165,9 @@ def _names(letters: str) -> list[str]:
     names = []
     for part in letters.split("_"):
         while part:
+            if part == "su":  # as older emulators end their strings
+                names += ["s", "u"]
+                break
             if part[0] in "zsx" and len(part) > 1 and not part[1].isdigit():
                 # To the end of this part; a name's own digits (sv39) are not a version.
                 names.append(re.sub(r"\d+p\d+$", "", part))
