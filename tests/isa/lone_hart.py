@@ -5,6 +5,7 @@
 
 import ctypes
 
+from rvemu.hart.csr_view import poke
 from rvemu.hart.extensions import DEFAULT_ISA, parse_isa
 from rvemu.hart.fields import FS_CLEAN, MSTATUS
 from rvemu.hart.floating import update_fp_fast
@@ -26,7 +27,7 @@ BY_NAME: dict[str, Instruction] = {instruction.name: instruction for instruction
 
 
 class LoneHart(Hart):
-    """A hart in M-mode, at CODE, with SIZE bytes of memory at BASE."""
+    """A hart in M-mode, at CODE, with SIZE bytes of memory at BASE that all modes may access."""
 
     def __init__(self, extensions: int = EVERYTHING) -> None:
         shared = Shared()
@@ -43,6 +44,9 @@ class LoneHart(Hart):
         self.mstatus = put(self.mstatus, MSTATUS.FS, FS_CLEAN)
         update_fp_fast(self)
         flush_all(self)
+        # One PMP entry that gives everything to everybody.
+        poke(self, "pmpaddr0", (1 << 54) - 1)
+        poke(self, "pmpcfg0", 0x1F)
 
     def execute(self, raw: int) -> None:
         """Execute one instruction at the current pc. A trap comes out as an exception."""
