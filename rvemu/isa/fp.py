@@ -7,9 +7,9 @@ NaNs. The fast path is taken only where they need no thought:
 - NX is already set (`FAST_NEAREST`), so it doesn't matter whether the result is exact. Programs
   whose results are inexact at all set it once, and hardly ever clear it.
 - A result that is a NaN or infinite is left to the slow path: a NaN may be an invalid operation,
-  and must be the canonical one; an infinity may be an overflow, a division by zero, or neither. With
-  a finite result there was none of these. (A NaN operand gives a NaN. An infinite operand gives an
-  infinity or NaN, except as divisor, where it gives a zero: see the next point.)
+  and must be the canonical one; an infinity may be an overflow, a division by zero, or neither.
+  With a finite result there was none of these. (A NaN operand gives a NaN. An infinite operand
+  gives an infinity or NaN, except as divisor, where it gives a zero: see the next point.)
 - A result may be an underflow only if its magnitude is not *greater than* the least normal number:
   what is tiny after rounding may, rounded again to the denormal's precision, be just that number.
   A sum can't underflow: where it is so small it is exact. Nor can a square root, which is never so

@@ -14,7 +14,7 @@ from rvemu.isa.softfloat_format import D, Format, H, S
 
 FORMATS = [pytest.param(fmt, id=name) for name, fmt in (("h", H), ("s", S), ("d", D))]
 MODE = st.sampled_from(oracle.MODES)
-FAST = settings(max_examples=150, deadline=None)
+FAST = settings(max_examples=80, deadline=None)
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +77,7 @@ def test_every_half_square_root(h: Hart) -> None:
 
 
 @pytest.mark.parametrize("fmt", FORMATS)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(data=st.data())
 def test_fma(h: Hart, fmt: Format, data: st.DataObject) -> None:
     a, b = data.draw(any_bits(fmt)), data.draw(any_bits(fmt))
