@@ -27,7 +27,7 @@ CONTEXTS = 8
 # Data entries are four words: [tag of loads, tag of fast stores, host address - guest address,
 # tag of stores]. A tag is the virtual page's address; all ones is no page. The tag of fast stores
 # lacks where a store has more to do than to write: the page holds decoded instructions.
-DATA_ENTRIES = 4096
+DATA_ENTRIES = 8192
 DATA_WORDS = 4 * DATA_ENTRIES
 LOAD_TAG, FAST_STORE_TAG, ADDEND, STORE_TAG = 0, 1, 2, 3
 
@@ -38,7 +38,7 @@ FETCH_TAG, FETCH_ADDEND, FETCH_DECODED = 0, 1, 2
 
 # Which entries a context has filled since it was last emptied, so that emptying one that was
 # hardly used is cheap.
-FILL_LOG = 128
+FILL_LOG = 512
 
 # What an empty entry holds in place of a tag.
 NO_PAGE = 0xFFFF_FFFF_FFFF_FFFF
