@@ -26,7 +26,8 @@ from rvemu.errors import RvemuError
 
 # Freestanding C without a library, position dependent, anywhere in 64 bits (medany). Guests link
 # their own memcpy and memset; the compilers must not turn the loops inside those into calls of
-# themselves.
+# themselves. They must not fuse floating-point operations as they like either: results are to be
+# the same to the last bit, whoever compiled.
 _COMPILE_FLAGS = (
     "-std=gnu11",
     "-O2",
@@ -34,6 +35,8 @@ _COMPILE_FLAGS = (
     "-ffreestanding",
     "-fno-builtin",
     "-fno-common",
+    "-ffp-contract=off",
+    "-fno-math-errno",
     "-fno-pic",
     "-fno-stack-protector",
     "-fno-asynchronous-unwind-tables",

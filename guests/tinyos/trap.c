@@ -2,7 +2,7 @@
 #include "kernel.h"
 #include "sbi.h"
 
-#define TICK 10000 // in units of `time`: 1 ms on a 10 MHz board
+#define TICK 4000 // in units of `time`: 0.4 ms on a 10 MHz board
 
 static uint64_t tick_count, preemption_count;
 
