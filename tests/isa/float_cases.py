@@ -1,5 +1,7 @@
 """Bit patterns worth trying, for tests of floating point."""
 
+from functools import cache
+
 from hypothesis import strategies as st
 
 from rvemu.isa.softfloat_format import D, Format, H, S
@@ -33,6 +35,7 @@ def _interesting(fmt: Format) -> list[int]:
 INTERESTING = {fmt: _interesting(fmt) for fmt in (H, S, D)}
 
 
+@cache  # hypothesis looks into every new strategy at length
 def any_bits(fmt: Format) -> st.SearchStrategy[int]:
     """All kinds of values: special ones, those with few bits set, exponents near both
     ends and the middle, and whatever."""

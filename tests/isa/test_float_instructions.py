@@ -2,6 +2,7 @@
 boxed and noted around the arithmetic."""
 
 from collections.abc import Callable, Iterator
+from functools import cache
 
 import float_oracle as oracle
 import pytest
@@ -69,10 +70,23 @@ def formats_of(instruction: Instruction) -> list[Format]:
     return [{"h": H, "s": S, "w": S, "d": D}[p] for p in parts if p in ("h", "s", "d")] or [S]
 
 
+@cache
 def registers(fmt: Format) -> st.SearchStrategy[int]:
     """Contents of a register: mostly values of the format, boxed."""
     value = any_bits(fmt).map(lambda bits: bits | BOX[fmt.width])
     return st.one_of(value, value, value, st.integers(0, MASK))
+
+
+# Integers near powers of two, of both signs, and any.
+INTEGERS = st.one_of(
+    st.integers(0, MASK),
+    st.builds(
+        lambda n, k, s: (s * ((1 << n) + k)) & MASK,
+        st.integers(0, 63),
+        st.integers(-3, 3),
+        st.sampled_from([1, -1]),
+    ),
+)
 
 
 # --- Fast and slow ---------------------------------------------------------------------------
@@ -102,17 +116,7 @@ def test_fast_path_is_slow_path(hart: Hart, name: str, data: st.DataObject) -> N
     fmt = data.draw(st.sampled_from(formats_of(INSTRUCTIONS[name])))
     sources = [data.draw(registers(fmt)) for _ in range(3)]
     if "rs1" in operands(INSTRUCTIONS[name]):
-        sources[0] = data.draw(
-            st.one_of(
-                st.integers(0, MASK),
-                st.builds(
-                    lambda n, k, s: (s * ((1 << n) + k)) & MASK,
-                    st.integers(0, 63),
-                    st.integers(-3, 3),
-                    st.sampled_from([1, -1]),
-                ),
-            )
-        )
+        sources[0] = data.draw(INTEGERS)
     flags = data.draw(st.sampled_from([1, 1, 1, 31, 0, 16]))
     frm = data.draw(st.sampled_from([0, 0, 1, 4, 7]))
     rm = data.draw(st.sampled_from([DYN, DYN, 0, 1, 2, 5]))
