@@ -75,8 +75,6 @@ ALIASES: tuple[Alias, ...] = (
     Alias("csrrw", {"csr": 0x001}, "fsflags", "rd, rs1"),
     Alias("csrrw", {"csr": 0x002}, "fsrm", "rd, rs1"),
     Alias("csrrw", {"csr": 0x003}, "fscsr", "rd, rs1"),
-    Alias("csrrwi", {"rd": 0, "csr": 0x001}, "fsflagsi", "zimm"),
-    Alias("csrrwi", {"rd": 0, "csr": 0x002}, "fsrmi", "zimm"),
     Alias("csrrwi", {"csr": 0x001}, "fsflagsi", "rd, zimm"),
     Alias("csrrwi", {"csr": 0x002}, "fsrmi", "rd, zimm"),
     Alias("csrrs", {"rs1": 0}, "csrr", "rd, csr"),

@@ -92,9 +92,12 @@ def _notation(row: Row, values: dict[str, int], aliases: bool) -> tuple[str, str
         values.update(compressed.implied)
         if "uimm" in values:
             values["imm"] = values["uimm"]
-    # A compressed instruction that writes x0 is a HINT, not what its base instruction's aliases
-    # say, unless they are about x0.
-    is_hint = compressed is not None and values.get("rd") == 0
+    # A compressed HINT is not what its base instruction's aliases say, unless they are about x0.
+    is_hint = compressed is not None and (
+        values.get("rd") == 0
+        or values.get("shamt") == 0
+        or (row.name == "c.addi" and values["imm"] == 0)
+    )
     if aliases:
         for alias in (*_ALIASES.get(row.name, ()), *_ALIASES.get(base.name, ())):
             fits = all(values[k] == values.get(str(v), v) for k, v in alias.where.items())

@@ -82,6 +82,14 @@ class Operand:
         """The value's width."""
         return max(piece.to + piece.width for piece in self.pieces)
 
+    @property
+    def mask(self) -> int:
+        """The bits of the instruction that it is in."""
+        mask = 0
+        for piece in self.pieces:
+            mask |= ((1 << piece.width) - 1) << piece.at
+        return mask
+
     def extract(self, raw: int) -> int:
         """The operand's value in an instruction."""
         value = 0
