@@ -2,6 +2,9 @@
 
 INSTRUCTIONS is every instruction in a fixed order. An instruction's index in it is what the decoder
 returns and what engines choose handlers by. Index 0 is what is not an instruction.
+
+To add an instruction, write its function in the file of its extension; for a new extension, add a
+file, its name in _MODULES, and its bit in rvemu.hart.extensions.
 """
 
 from rvemu.isa import (
