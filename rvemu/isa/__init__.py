@@ -38,3 +38,5 @@ INSTRUCTIONS: tuple[Instruction, ...] = (
     Instruction("illegal", Encoding(4, 0, 0, ()), (), rv64i.illegal, slow=True, syntax=""),
     *(instruction for module in _MODULES for instruction in instructions_of(module)),
 )
+
+__all__ = ["ILLEGAL", "INSTRUCTIONS", "Instruction"]
