@@ -30,8 +30,8 @@ from rvemu.hart.state import (
     LOAD_TAG,
     NO_PAGE,
     PAGE_DECODED,
-    PAGE_WATCHED,
     PAGE_STORED,
+    PAGE_WATCHED,
     STORE_TAG,
     Hart,
 )
