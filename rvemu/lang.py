@@ -335,7 +335,7 @@ def _fused(a: float, b: float, c: float) -> float:
     try:
         return exact.numerator / exact.denominator  # int / int is correctly rounded
     except OverflowError:
-        return math.copysign(math.inf, exact.numerator)
+        return math.inf if exact > 0 else -math.inf
 
 
 def f64_add(a: U64, b: U64) -> U64:

@@ -5,7 +5,7 @@ from typing import Any
 
 from rvemu.hart.access import fetch_instruction
 from rvemu.hart.interrupts import poll
-from rvemu.hart.state import STOP_FLUSH, STOP_NONE, Hart, Shared
+from rvemu.hart.state import DEVICE_NONE, STOP_FLUSH, STOP_NONE, Hart, Shared
 from rvemu.hart.traps import take_trap
 from rvemu.isa import INSTRUCTIONS
 from rvemu.isa.decoder import decode
@@ -44,7 +44,9 @@ class ReferenceEngine:
         h = hart
         h.stop_reason = STOP_NONE
         known: dict[int, Any] = self._decoded
-        begun = False
+        # A device access that the host has made belongs to the instruction at hand: no interrupt
+        # may come between them.
+        begun = h.device_state != DEVICE_NONE
         while True:
             if h.budget < 0 or not begun:
                 begun = True

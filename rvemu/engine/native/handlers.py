@@ -41,7 +41,7 @@ from rvemu.engine.compiler.values import (
 from rvemu.engine.native import slots
 from rvemu.hart.decoded import SLOT_BYTES
 from rvemu.hart.interrupts import poll
-from rvemu.hart.state import FETCH_ENTRIES, Hart
+from rvemu.hart.state import DEVICE_NONE, FETCH_ENTRIES, Hart
 from rvemu.hart.traps import take_trap
 from rvemu.isa import INSTRUCTIONS, Instruction
 from rvemu.isa.compressed import COMPRESSED
@@ -61,7 +61,7 @@ _PLACES = {
 # Handlers of no instruction.
 _HANDLERS = (
     *("undecoded", "straddling", "page_end", "resume", "enter", "execute_alone"),
-    *("leave", "poll", "trapped"),
+    *("leave", "poll", "trapped", "begin"),
 )
 
 # State that is in registers on the fast path, and stale in the hart.
@@ -390,9 +390,20 @@ def _trapped(program: Program) -> None:
 
 def _entry_points(program: Program) -> None:
     """What the host calls."""
+    e = Emitter(program, "begin")
+    b = e.b
+    # A device access that the host has made belongs to the instruction at hand: no interrupt may
+    # come between them.
+    answered = b.value(f"icmp ne i64 {e.load('device_state', 'i8')}, {DEVICE_NONE}")
+    b.branch(answered, "restart", "ask", likely=False)
+    b.label("restart")
+    e.tail("@resume", "%slot", e.load("budget"))
+    b.label("ask")
+    e.tail("@poll")
+    e.finish()
     program.add(
         "define void @rvemu_run(ptr %h) nounwind {\n"
-        "  call preserve_nonecc void @poll(ptr noundef %h, ptr noundef null, i64 noundef 0)\n"
+        "  call preserve_nonecc void @begin(ptr noundef %h, ptr noundef null, i64 noundef 0)\n"
         "  ret void\n}"
     )
     for name in ("undecoded", "straddling", "page_end"):
