@@ -227,6 +227,32 @@ def test_conversions_and_moves(hart: Hart, name: str, source: int, result: int) 
         assert execute(hart, name, source, rm=oracle.RTZ) == result, hex(source)
 
 
+def test_integers_are_rounded_once(hart: Hart) -> None:
+    """Halfway between two floats but for a bit that a double, too, would round away."""
+    for n in range(53, 63):
+        for k in (-1, 0, 1):
+            x = (1 << n) + (1 << (n - 24)) + k
+            for name in ("fcvt.s.l", "fcvt.s.lu"):
+                reset(hart, flags=oracle.NX)
+                want = oracle.from_integer(oracle.KINDS[32], x, oracle.RNE)[0]
+                assert execute(hart, name, x) == want | BOX[32], (name, hex(x))
+
+
+@pytest.mark.parametrize("name, fmt, to", [("fcvt.s.d", D, S), ("fcvt.h.d", D, H)])
+def test_narrowing_near_the_least_normal_number(
+    hart: Hart, name: str, fmt: Format, to: Format
+) -> None:
+    least = fmt.power_of_two(to.least_exponent)
+    for shift in range(fmt.spare, fmt.fraction_bits):
+        for k in (-3, -2, -1, 1, 2, 3):
+            a = least + (k << shift)
+            for flags in (0, oracle.NX):
+                reset(hart, flags=flags)
+                bits, raised = oracle.convert(oracle.KINDS[64], oracle.KINDS[to.width], a, 0)
+                assert execute(hart, name, a) == bits | to.box, hex(a)
+                assert hart.fflags == flags | raised, hex(a)
+
+
 @settings(max_examples=200, deadline=None)
 @given(data=st.data(), rm=st.sampled_from([*oracle.MODES, DYN]), flags=st.sampled_from([0, 1]))
 def test_integer_conversions(hart: Hart, data: st.DataObject, rm: int, flags: int) -> None:
