@@ -113,22 +113,22 @@ def clocks_to_timer(h: Hart) -> U64:
 
 
 def poll(h: Hart) -> None:
-    """What engines call before an instruction when `budget` is below zero: take an interrupt, or
-    say why to stop, and allow as many instructions as can pass before either may happen again.
+    """What engines call before an instruction when `budget` is below zero: say why to stop, or take
+    an interrupt, and allow as many instructions as can pass before either may happen again.
 
     If stop_reason is set already (by the last instruction), nothing happens: the engine returns to
-    the host at once, and polls again when it goes on."""
+    the host at once, and polls again when it goes on. Nor is an interrupt taken where the engine
+    stops: the host sees the hart between two instructions, and the trap when it goes on."""
     if h.stop_reason:
         return
-    take_interrupt(h)
     if h.host_request:
         h.stop_reason = STOP_HOST
         return
-    now = clock(h)
-    if h.clock_stop <= now:
+    if h.clock_stop <= clock(h):
         h.stop_reason = STOP_BUDGET
         return
-    allowed: U64 = u64(h.clock_stop - now)
+    take_interrupt(h)
+    allowed: U64 = u64(h.clock_stop - clock(h))
     timer = clocks_to_timer(h)
     if timer < allowed:
         allowed = timer

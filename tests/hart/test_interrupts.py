@@ -11,7 +11,15 @@ from rvemu.hart.counters import clock, instret, set_budget
 from rvemu.hart.extensions import DEFAULT_ISA
 from rvemu.hart.fields import MENVCFG, MIP, MSTATUS, SSTATUS
 from rvemu.hart.interrupts import clocks_to_timer, pending_interrupts, poll, wait_for_interrupt
-from rvemu.hart.state import STOP_BUDGET, STOP_FLUSH, STOP_HOST, STOP_NONE, STOP_WFI, Hart
+from rvemu.hart.state import (
+    STOP_BUDGET,
+    STOP_FLUSH,
+    STOP_HOST,
+    STOP_NONE,
+    STOP_TRAP,
+    STOP_WFI,
+    Hart,
+)
 from rvemu.hart.traps import return_from_m
 from rvemu.lang import M64
 
@@ -308,7 +316,36 @@ def test_reasons_to_stop() -> None:
     h.stop_reason = STOP_NONE
     h.host_request = 1
     poll(h)
-    assert (h.priv, h.stop_reason) == (3, STOP_HOST)
+    assert (h.priv, h.stop_reason) == (0, STOP_HOST)
+    h.stop_reason = STOP_NONE
+    h.host_request = 0
+    poll(h)
+    assert (h.priv, h.stop_reason) == (3, STOP_NONE)
+
+
+def test_no_interrupt_is_taken_where_the_engine_stops() -> None:
+    h = interrupted_hart(1 << 7)
+    enter(h, U)
+    h.trap_hooks = 1
+    h.clock_stop = clock(h)
+    poll(h)
+    assert (h.priv, h.stop_reason) == (0, STOP_BUDGET)
+    h.stop_reason = STOP_NONE
+    h.clock_stop = clock(h) + 1
+    poll(h)
+    assert (h.priv, h.stop_reason) == (3, STOP_TRAP)
+
+
+def test_the_host_sees_the_trap_before_another_reason() -> None:
+    h = interrupted_hart(1 << 7)
+    enter(h, U)
+    h.trap_hooks = h.host_request = 1
+    h.clock_stop = clock(h)
+    for reason in (STOP_TRAP, STOP_HOST):
+        h.stop_reason = STOP_NONE
+        set_budget(h, -1)
+        poll(h)
+        assert (h.priv, h.stop_reason) == (3, reason)
 
 
 # --- WFI -------------------------------------------------------------------------------------
