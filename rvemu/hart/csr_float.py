@@ -12,7 +12,7 @@ def write_fflags(h: Hart, value: U64) -> None:
 
 
 def write_frm(h: Hart, value: U64) -> None:
-    """Reserved rounding modes are held; instructions refuse them (norm:fcsr_frm_rsv)."""
+    """Reserved rounding modes are held; instructions refuse them (norm:roundingmode_rsv)."""
     h.frm = value & 7
     mark_fp_dirty(h)
 
