@@ -1,21 +1,37 @@
 """A hart, as programs of the host see it: registers, CSRs, memory through its translation."""
 
 import ctypes
-from collections.abc import Callable
+from typing import Protocol
 
 from rvemu.errors import RvemuError
 from rvemu.hart.counters import request_poll
 from rvemu.hart.csr_view import peek, peek_field, poke, poke_field
-from rvemu.hart.explain import explain
-from rvemu.hart.exceptions import LOAD
+from rvemu.hart.exceptions import LOAD, STORE
+from rvemu.hart.explain import Walk, explain
+from rvemu.hart.privilege import set_privilege
 from rvemu.hart.state import Hart
 from rvemu.isa.disassembler import FLOAT_REGISTERS, INTEGER_REGISTERS
 from rvemu.lang import M64
 
-_X = {name: n for n, name in enumerate(INTEGER_REGISTERS)} | {f"x{n}": n for n in range(32)} | {"fp": 8}
+_X = {
+    **{name: n for n, name in enumerate(INTEGER_REGISTERS)},
+    **{f"x{n}": n for n in range(32)},
+    "fp": 8,
+}
 _F = {name: n for n, name in enumerate(FLOAT_REGISTERS)} | {f"f{n}": n for n in range(32)}
 
 MODE_NAMES = {(0, 0): "U", (1, 0): "S", (3, 0): "M", (0, 1): "VU", (1, 1): "VS"}
+_MODES = {name: mode for mode, name in MODE_NAMES.items()}
+
+
+class PhysicalMemory(Protocol):
+    """What a hart needs of its machine."""
+
+    def read_physical(self, address: int, length: int) -> bytes:
+        """Bytes of memory; `RvemuError` where there is none."""
+
+    def write_physical(self, address: int, data: bytes) -> None:
+        """Write bytes to memory; `RvemuError` where there is none."""
 
 
 class HartView:
@@ -27,10 +43,10 @@ class HartView:
     patterns. An unknown name is an `RvemuError`.
     """
 
-    def __init__(self, state: Hart, physical_read: Callable[[int, int], bytes]) -> None:
+    def __init__(self, state: Hart, memory: PhysicalMemory) -> None:
         #: The model's own state.
         self.state = state
-        self._physical_read = physical_read
+        self._memory = memory
 
     def __getitem__(self, name: str) -> int:
         if name == "pc":
@@ -66,31 +82,64 @@ class HartView:
 
     @property
     def mode(self) -> str:
-        """The privilege mode: M, S, U, VS or VU."""
+        """The privilege mode: M, S, U, VS or VU. It can be set."""
         return MODE_NAMES[self.state.priv, self.state.v]
+
+    @mode.setter
+    def mode(self, name: str) -> None:
+        if name not in _MODES:
+            raise RvemuError(f"no privilege mode {name!r}; there are: {', '.join(_MODES)}")
+        set_privilege(self.state, *_MODES[name])
+        request_poll(self.state)
 
     @property
     def instret(self) -> int:
         """Instructions retired since reset."""
         return int(self.state.retire_end - self.state.budget) & M64
 
+    @property
+    def waiting(self) -> bool:
+        """Whether it is in WFI."""
+        return bool(self.state.waiting)
+
+    def explain(self, address: int, access: int = LOAD) -> Walk:
+        """The page walk that an access of a byte at a virtual address would make now. access:
+        LOAD, STORE or FETCH of `rvemu.hart.exceptions`."""
+        return explain(self.state, address & M64, access)
+
     def translate(self, address: int, access: int = LOAD) -> int | None:
         """The physical address of a virtual one, as the hart would translate it now, without side
         effects; None where it would fault."""
-        return explain(self.state, address, access).physical
+        return self.explain(address, access).physical
 
     def read_memory(self, address: int, length: int) -> bytes:
         """Bytes at a virtual address, without side effects. Raises `RvemuError` where one can't be
         read."""
+        parts = self._physical_parts(address, length, LOAD)
+        return b"".join(self._memory.read_physical(*part) for part in parts)
+
+    def write_memory(self, address: int, data: bytes) -> None:
+        """Write bytes at a virtual address that the hart may store to now. Raises `RvemuError`,
+        with nothing written, if it may not."""
+        parts = self._physical_parts(address, len(data), STORE)
+        for physical, length in parts:
+            self._memory.read_physical(physical, length)  # is there memory?
+        for physical, length in parts:
+            self._memory.write_physical(physical, data[:length])
+            data = data[length:]
+
+    def _physical_parts(self, address: int, length: int, access: int) -> list[tuple[int, int]]:
+        """Where bytes at a virtual address are: physical addresses and lengths, page by page."""
         parts = []
         while length > 0:
             part = min(length, 4096 - address % 4096)
-            physical = self.translate(address)
+            physical = self.translate(address, access)
             if physical is None:
-                raise RvemuError(f"{address:#x} is not mapped in {self.mode}-mode")
-            parts.append(self._physical_read(physical, part))
+                what = "writable" if access == STORE else "readable"
+                raise RvemuError(f"{address:#x} is not {what} in {self.mode}-mode")
+            parts.append((physical, part))
             address, length = (address + part) & M64, length - part
-        return b"".join(parts)
+        return parts
 
     # What the board drives (`rvemu.board.HartPorts`).
 

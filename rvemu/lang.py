@@ -85,12 +85,12 @@ def inline(function: _F) -> _F:
 # --- Leaving an instruction early ------------------------------------------------------------
 
 
-class Trap(Exception):
+class Trap(Exception):  # noqa: N818 - control flow, not an error
     """A guest's exception. Its cause and values are in the hart (`trap_cause`, `trap_value`...);
     raise one with the functions in `rvemu.hart.exceptions`."""
 
 
-class Stop(Exception):
+class Stop(Exception):  # noqa: N818 - control flow, not an error
     """The instruction needs the host: `stop_reason` in the hart says what for. When the host has
     done its part the instruction is started over."""
 

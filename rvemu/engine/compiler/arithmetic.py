@@ -6,11 +6,11 @@ from rvemu.engine.compiler.builder import Builder
 from rvemu.engine.compiler.values import (
     BOOL_RANGE,
     CompileError,
-    Range,
     Word,
     constant,
     fits,
 )
+from rvemu.lang import Range
 
 _SIMPLE = {
     ast.Add: "add",

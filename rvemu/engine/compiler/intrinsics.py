@@ -11,12 +11,12 @@ from rvemu.engine.compiler.values import (
     U64_RANGE,
     Array,
     CompileError,
-    Range,
     Static,
     Value,
     Word,
     constant,
 )
+from rvemu.lang import Range
 
 Emit = Callable[[Builder, list[Value]], Word | None]
 

@@ -11,7 +11,8 @@ from typing import Any
 from rvemu.engine.compiler import intrinsics
 from rvemu.engine.compiler.builder import METADATA, mangle
 from rvemu.engine.compiler.signature import STATIC, Signature
-from rvemu.engine.compiler.values import U128_RANGE, CompileError, Range, contains
+from rvemu.engine.compiler.values import U128_RANGE, CompileError, contains
+from rvemu.lang import Range
 
 
 @cache

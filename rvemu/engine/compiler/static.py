@@ -38,8 +38,8 @@ class StaticParts(Core):
                 found = self._name_or_none(name)
                 return found if isinstance(found, Static) else None
             case ast.Attribute(base, name):
-                value = self._static(base)
-                return None if value is None else Static(getattr(value.value, name))
+                owner = self._static(base)
+                return None if owner is None else Static(getattr(owner.value, name))
             case ast.Compare(left, ops, comparators):
                 values = [self._static(n) for n in (left, *comparators)]
                 if any(v is None for v in values):
@@ -56,12 +56,9 @@ class StaticParts(Core):
                 if x is None or y is None:
                     return None
                 return Static(BINARY[type(op)](x.value, y.value))
-            case ast.UnaryOp(ast.Not(), operand):
-                value = self._static(operand)
-                return None if value is None else Static(not value.value)
-            case ast.UnaryOp(op, operand):
-                value = self._static(operand)
-                return None if value is None else Static(UNARY[type(op)](value.value))
+            case ast.UnaryOp(unary, operand):
+                inner = self._static(operand)
+                return None if inner is None else Static(UNARY[type(unary)](inner.value))
             case ast.Tuple(items):
                 parts = [self._static(item) for item in items]
                 if any(p is None for p in parts):

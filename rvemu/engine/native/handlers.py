@@ -34,7 +34,6 @@ from rvemu.engine.compiler.values import (
     U64_RANGE,
     CompileError,
     Object,
-    Range,
     Value,
     Word,
 )
@@ -45,6 +44,7 @@ from rvemu.hart.state import DEVICE_NONE, FETCH_ENTRIES, Hart
 from rvemu.hart.traps import take_trap
 from rvemu.isa import INSTRUCTIONS, Instruction
 from rvemu.isa.compressed import COMPRESSED
+from rvemu.lang import Range
 
 # A handler's parameters. All are the same, for each jumps to any other.
 PARAMETERS = "ptr noundef %h, ptr noundef %slot, i64 noundef %budget"
