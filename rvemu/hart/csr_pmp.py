@@ -21,7 +21,8 @@ def permit_pmp(h: Hart, priv: U2, v: U1) -> U1:  # noqa: ARG001
 
 
 def _locked(h: Hart, n: U6) -> U1:
-    """Whether an entry cannot be written (norm:pmp_l_bit_write_protection, norm:mseccfg_rlb_op_warl)."""
+    """Whether an entry cannot be written (norm:pmp_l_bit_write_protection), unless RLB is set
+    (norm:mseccfg_rlb_op_warl)."""
     if get(h.pmpcfg[n], PMPCFG.L) and not get(h.mseccfg, MSECCFG.RLB):
         return 1
     return 0

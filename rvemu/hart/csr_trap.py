@@ -17,7 +17,8 @@ def write_tvec(name: Static[str], h: Hart, value: U64) -> None:
 
 
 def read_epc(name: Static[str], h: Hart) -> U64:
-    """Where IALIGN is 32, bit 1 is masked when read (norm:mepc_bit1_dyn_ialign_op), and comes back with C."""
+    """Where IALIGN is 32, bit 1 is masked when read, and comes back with C
+    (norm:mepc_bit1_dyn_ialign_op)."""
     value: U64 = getattr(h, name) & ~h.pc_align_mask
     return value
 

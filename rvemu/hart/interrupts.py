@@ -90,25 +90,28 @@ def _clocks_until(h: Hart, ticks: U64) -> U64:
     return u64(bounded * per_tick - clock(h) % per_tick)
 
 
+def _sooner(h: Hart, nearest: U64, now: U64, compare: U64) -> U64:
+    """The lesser of a number of clocks and that until a compare register is reached. Where it is
+    passed already, that is until the time wraps around: then it is ahead again."""
+    ticks = u64(compare - now)
+    if compare <= now:
+        ticks = u64(-now)
+        if ticks == 0 or ticks > _FAR_TICKS:
+            return nearest
+    return min(nearest, _clocks_until(h, ticks))
+
+
 def clocks_to_timer(h: Hart) -> U64:
-    """Clocks until a timer's interrupt that is enabled in mie becomes pending; 2^62 if none will.
-    A hart that waits in WFI may be woken then."""
+    """Clocks until a timer's interrupt that is enabled in mie may become pending; 2^62 if none
+    will. A hart that waits in WFI may be woken then."""
     nearest: U64 = _FAR
     now = time(h)
-    if h.mie & MIP.MTIP.mask and h.mtimecmp > now:
-        distance = _clocks_until(h, u64(h.mtimecmp - now))
-        if distance < nearest:
-            nearest = distance
-    if h.mie & MIP.STIP.mask and get(h.menvcfg, MENVCFG.STCE) and h.stimecmp > now:
-        distance = _clocks_until(h, u64(h.stimecmp - now))
-        if distance < nearest:
-            nearest = distance
+    if h.mie & MIP.MTIP.mask:
+        nearest = _sooner(h, nearest, now, h.mtimecmp)
+    if h.mie & MIP.STIP.mask and get(h.menvcfg, MENVCFG.STCE):
+        nearest = _sooner(h, nearest, now, h.stimecmp)
     if h.mie & MIP.VSTIP.mask and get(h.henvcfg, MENVCFG.STCE):
-        guest_now = u64(now + h.htimedelta)
-        if h.vstimecmp > guest_now:
-            distance = _clocks_until(h, u64(h.vstimecmp - guest_now))
-            if distance < nearest:
-                nearest = distance
+        nearest = _sooner(h, nearest, u64(now + h.htimedelta), h.vstimecmp)
     return nearest
 
 

@@ -336,18 +336,6 @@ def test_no_interrupt_is_taken_where_the_engine_stops() -> None:
     assert (h.priv, h.stop_reason) == (3, STOP_TRAP)
 
 
-def test_the_host_sees_the_trap_before_another_reason() -> None:
-    h = interrupted_hart(1 << 7)
-    enter(h, U)
-    h.trap_hooks = h.host_request = 1
-    h.clock_stop = clock(h)
-    for reason in (STOP_TRAP, STOP_HOST):
-        h.stop_reason = STOP_NONE
-        set_budget(h, -1)
-        poll(h)
-        assert (h.priv, h.stop_reason) == (3, reason)
-
-
 # --- WFI -------------------------------------------------------------------------------------
 
 
