@@ -26,6 +26,7 @@ class GuestsBuildHook(BuildHookInterface[Any]):
             return
         root = Path(self.root)
         guest_build = import_from_source(root, "guest_build")
+        # Kept until the wheel has its copies: it is removed with this object.
         self.scratch = tempfile.TemporaryDirectory(prefix="rvemu-wheel-")
         toolchain = guest_build.find_toolchain()
         self.app.display_info(f"building guests with {toolchain.name}")
@@ -37,11 +38,6 @@ class GuestsBuildHook(BuildHookInterface[Any]):
             build_data["force_include"][str(elf)] = f"{target}.elf"
             build_data["force_include"][str(folder / "expected.txt")] = f"{target}.txt"
             build_data["force_include"][str(description)] = f"{target}.toml"
-
-    def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
-        """Removes what `initialize` built; the wheel has its copy."""
-        if hasattr(self, "scratch"):
-            self.scratch.cleanup()
 
 
 def import_from_source(root: Path, name: str) -> Any:
