@@ -6,13 +6,13 @@
     machine.load("guest.elf")
     outcome = machine.run(budget=1_000_000)
     print(outcome.reason, machine.hart["pc"], machine.hart["mcause"])
+
+Runs repeat bit for bit: guest time is the number of instructions attempted.
 """
 
 import ctypes
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from enum import StrEnum
 from pathlib import Path
 
 from rvemu.board import RAM_BASE, Board, BoardConfig
@@ -20,75 +20,35 @@ from rvemu.devices.htif import Htif
 from rvemu.devices.syscon import Ending
 from rvemu.engine import make_engine
 from rvemu.errors import RvemuError
-from rvemu.hart.counters import clock, request_poll
+from rvemu.hart.counters import request_poll
 from rvemu.hart.decoded import invalidate_physical
 from rvemu.hart.extensions import DEFAULT_ISA, Ext, isa_string, parse_isa
-from rvemu.hart.interrupts import clocks_to_timer, pending_interrupts
+from rvemu.hart.interrupts import clocks_to_timer
 from rvemu.hart.reset import reset
-from rvemu.hart.state import (
-    DEVICE_ABSENT,
-    DEVICE_DONE,
-    PAGE_WATCHED,
-    STOP_BUDGET,
-    STOP_HOST,
-    STOP_READ,
-    STOP_TRANSLATION,
-    STOP_TRAP,
-    STOP_WFI,
-    STOP_WRITE,
-    Hart,
-    Shared,
-)
+from rvemu.hart.state import DEVICE_ABSENT, DEVICE_DONE, PAGE_WATCHED, Hart, Shared
+from rvemu.hart.tlb import flush_all
 from rvemu.harts import HartView
+from rvemu.hooks import Hooks, Outcome, Reason
 from rvemu.lang import M64
 from rvemu.loader import Image, load_elf, load_raw, place
 from rvemu.memory import Ram
+from rvemu.scheduler import Scheduler
+from rvemu.stuck import StuckDetector, describe_waiting
 
 # Guest time: mtime counts at 10 MHz, one tick for this many instructions (a 1 GHz hart that
 # retires one instruction a cycle).
 CLOCKS_PER_TICK = 100
 
-# With several harts, how many instructions each runs before it is the next one's turn.
-QUANTUM = 10_000
+# How many instructions are run before the host looks at its own affairs (console, Ctrl-C): a few
+# milliseconds' worth.
+SLICES = {"native": 2_000_000, "reference": 10_000}
 
-# How many instructions are run before the host looks at its own affairs (console, Ctrl-C).
-SLICE = 2_000_000
+# `clocks_to_timer` looks no further ahead than 2^40 ticks. A compare register above this is how
+# software says "never".
+_FAR = 1 << 46
+_NEVER = 1 << 62
 
-_FAR = 1 << 62
-
-
-class Reason(StrEnum):
-    """Why `Machine.run` returned."""
-
-    EXITED = "exited"  # the guest ended the machine; its status is in `code`
-    RESET = "reset"  # the guest asked for a reset
-    BUDGET = "budget"  # as many instructions as asked for
-    CONDITION = "condition"  # the `until` function said so
-    IDLE = "idle"  # all harts wait for an interrupt that nothing in the machine will raise
-    INTERRUPTED = "interrupted"  # `Machine.stop` was called
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a run ended. `code` is the guest's exit status, where it exited."""
-
-    reason: Reason
-    code: int = 0
-
-
-@dataclass
-class Hooks:
-    """Functions of the host's that are called while the machine runs. Each takes the hart's
-    number first."""
-
-    #: After a trap was taken: (hart).
-    trap: list[Callable[[int], None]] = field(default_factory=list)
-    #: After a device access: (hart, address, width, value, whether it was a write).
-    device: list[Callable[[int, int, int, int, bool], None]] = field(default_factory=list)
-    #: After a translation was made or refused: (hart).
-    translation: list[Callable[[int], None]] = field(default_factory=list)
-    #: Between slices of instructions: the host's own affairs.
-    between: list[Callable[[], None]] = field(default_factory=list)
+_MAX_PRINTED = 1 << 16
 
 
 class MachineClock:
@@ -115,8 +75,9 @@ class Machine:
     """A RISC-V machine: harts, memory, and the devices of QEMU's `virt` board.
 
     memory: bytes of RAM at 0x80000000. harts: how many. isa: an ISA string, as `rv64gc_zba`.
-    engine: "native" or "reference". pmp: PMP entries of each hart, 0 to 64. output: takes what
-    the guest prints. Raises `RvemuError` where these can't be had.
+    engine: "native" or "reference". pmp: PMP entries of each hart, 0 to 64. bootargs: the kernel's
+    command line. output: takes what the guest prints, some bytes at a time; without it that goes
+    to stdout. Raises `RvemuError` where these can't be had.
     """
 
     def __init__(
@@ -135,15 +96,18 @@ class Machine:
         if not 0 <= pmp <= 64:
             raise RvemuError(f"{pmp} PMP entries: a hart has 0 to 64")
         self.extensions = parse_isa(isa)
+        #: What is called while the machine runs.
         self.hooks = Hooks()
         self.output = output
+        #: How many device accesses were answered so far.
+        self.device_accesses = 0
         self.shared = Shared()
-        self._clock = 0  # as of the last hart that ran
-        self._running: Hart | None = None
+        self._printed = bytearray()
         self._stop_requested = False
         self._ending: Outcome | None = None
         self._states = [Hart(self.shared) for _ in range(harts)]
-        self.harts = [HartView(state, self.read_physical) for state in self._states]
+        #: The harts, by their ids.
+        self.harts = [HartView(state, self) for state in self._states]
         config = BoardConfig(
             ram_size=memory,
             isa=isa_string(self.extensions),
@@ -158,11 +122,13 @@ class Machine:
             on_exit=self._finish,
         )
         self.htif: Htif | None = None
+        #: What was loaded.
         self.image: Image | None = None
         self._pmp = pmp
         self._share_memory()
         self.engine = make_engine(engine, self.shared, self._states)
-        self._turn = 0
+        self.scheduler = Scheduler(self._states, self.engine, self.hooks, self._access_device)
+        self.stuck = StuckDetector(self)
         self.reset()
 
     # --- Building ----------------------------------------------------------------------------
@@ -176,7 +142,7 @@ class Machine:
     def _share_memory(self) -> None:
         """Tell the harts where memory is."""
         shared = self.shared
-        self._page_words = []
+        self._page_words: list[ctypes.Array[ctypes.c_uint32]] = []
         for n, ram in enumerate((self.board.ram, self.board.rom)):
             words = (ctypes.c_uint32 * (ram.size // 4096))()
             self._page_words.append(words)
@@ -203,43 +169,68 @@ class Machine:
         for n, state in enumerate(self._states):
             reset(state, n, self.extensions, self._pmp)
         self.board.reset()
-        self._clock = 0
+        if self.htif is not None:
+            self.htif.reset()
+        self.scheduler.reset()
+        self.stuck.reset()
         self.shared.time_offset = 0
         self._ending = None
-        self._turn = 0
 
     def load(self, source: Path | str | bytes, *, address: int | None = None) -> Image:
         """Load a guest, an ELF file (or a raw image at a physical address), and make it ready to
         start in M-mode at its entry, with the hart's id in a0 and the device tree's address in a1.
         Raises `RvemuError`, with nothing changed, if it can't be."""
         image = load_elf(source) if address is None else load_raw(source, address)
+        self._place(image)
+        return image
+
+    def reboot(self) -> None:
+        """Reset the machine and load its guest once more. (Memory that the guest's image does not
+        cover keeps its content, as on a board.)"""
+        self.reset()
+        if self.image is not None:
+            self._place(self.image)
+
+    def _place(self, image: Image) -> None:
         tree = self.board.place_device_tree()
+        htif = self._htif_of(image)
         place(image, self.board.ram, [tree.reserved])
         self.board.ram.write(tree.address, tree.blob)
         self.board.program_reset_vector(image.entry, tree.address)
         self.image = image
-        self._watch_htif(image)
+        self._watch(htif)
         for n, hart in enumerate(self.harts):
             hart["pc"] = image.entry
             hart["a0"] = n
             hart["a1"] = tree.address
-        return image
 
-    def _watch_htif(self, image: Image) -> None:
-        """Have stores to the image's `tohost` and `fromhost` come to the host."""
-        self.htif = None
+    def _htif_of(self, image: Image) -> Htif | None:
+        """The host interface at an image's `tohost` and `fromhost`, if it has these."""
         if image.tohost is None:
-            return
-        self.htif = Htif(
+            return None
+        return Htif(
             self.board.ram,
             image.tohost,
             image.fromhost,
             on_exit=self._htif_exit,
             on_output=self._print,
+            read_input=self.htif.read_input if self.htif is not None else None,
         )
-        for n, word in enumerate(self.htif.words):
+
+    def _watch(self, htif: Htif | None) -> None:
+        """Have stores to the host interface's words come to the host."""
+        self.htif = htif
+        for n in range(len(self.shared.watched)):
+            old = self.shared.watched[n]
+            if old:
+                self._page_words[0][(old - RAM_BASE) // 4096] &= ~PAGE_WATCHED
+            self.shared.watched[n] = 0
+        for n, word in enumerate(htif.words if htif is not None else ()):
             self.shared.watched[n] = word
             self._page_words[0][(word - RAM_BASE) // 4096] |= PAGE_WATCHED
+        # A page that a TLB already holds for stores would not be seen.
+        for state in self._states:
+            flush_all(state)
 
     # --- Running -----------------------------------------------------------------------------
 
@@ -249,9 +240,14 @@ class Machine:
         return self.harts[0]
 
     @property
+    def input_open(self) -> bool:
+        """Whether input may still come from outside."""
+        return self.hooks.input_open is not None and self.hooks.input_open()
+
+    @property
     def now(self) -> int:
         """The machine's clock: instructions attempted by all harts, and clocks spent waiting."""
-        return clock(self._running) if self._running is not None else self._clock
+        return self.scheduler.now
 
     def stop(self) -> None:
         """Have `run` return soon. May be called by hooks, signal handlers and other threads."""
@@ -259,102 +255,95 @@ class Machine:
         for state in self._states:
             state.host_request = 1
 
-    def run(self, budget: int | None = None, until: Callable[[], bool] | None = None) -> Outcome:
-        """Run until the guest ends the machine, `budget` more instructions were attempted by all
-        harts together, or `until()`, which is asked between slices of instructions (and after
-        each one, if budget is 1), is true."""
-        end = None if budget is None else self._clock + budget
-        while self._ending is None:
-            if self._stop_requested:
-                self._stop_requested = False
-                return Outcome(Reason.INTERRUPTED)
-            for between in self.hooks.between:
-                between()
-            if until is not None and until():
-                return Outcome(Reason.CONDITION)
-            if end is not None and self._clock >= end:
-                return Outcome(Reason.BUDGET)
-            limit = self._clock + SLICE if end is None else min(self._clock + SLICE, end)
-            if not self._run_slice(limit) and not self._skip_idle(limit, end):
-                return Outcome(Reason.IDLE)
-        return self._ending
+    def run(
+        self,
+        budget: int | None = None,
+        until: Callable[[], bool] | None = None,
+        *,
+        detect_stuck: bool | None = None,
+    ) -> Outcome:
+        """Run until the guest ends the machine, or `budget` more instructions were attempted by all
+        harts together (exactly as many), or `until()` is true, which is asked between slices of
+        instructions, some milliseconds long.
 
-    def _run_slice(self, limit: int) -> bool:
-        """Run harts in turn until the clock reaches a limit or something ends the slice. False if
-        all wait."""
-        count = len(self._states)
-        waiting = 0
-        while self._clock < limit and self._ending is None and not self._stop_requested:
-            state = self._states[self._turn]
-            if self._is_waiting(state):
-                waiting += 1
-                self._turn = (self._turn + 1) % count
-                if waiting == count:
-                    return False
-                continue
-            waiting = 0
-            quantum_end = limit if count == 1 else (self._clock // QUANTUM + 1) * QUANTUM
-            self._run_hart(self._turn, min(limit, quantum_end))
-            if self._clock >= quantum_end or state.waiting:
-                self._turn = (self._turn + 1) % count
-                if count > 1:
-                    # What other harts store now must break a reservation.
-                    state.reservation_size = 0
-        return True
-
-    def _is_waiting(self, state: Hart) -> bool:
-        """Whether a hart is in WFI, and nothing has woken it."""
-        if state.waiting:
-            self._set_clock(state)
-            if pending_interrupts(state) & state.mie:
-                state.waiting = 0
-        return bool(state.waiting)
-
-    def _set_clock(self, state: Hart) -> None:
-        """Let a hart see the machine's time. (Clocks in which it did not run retire nothing.)"""
-        state.clock_end = self._clock + state.budget
-
-    def _run_hart(self, number: int, limit: int) -> None:
-        """Run one hart until the clock reaches a limit, it waits, or something ends the slice."""
-        state = self._states[number]
-        self._set_clock(state)
-        state.clock_stop = limit
-        self._running = state
+        detect_stuck: whether to look for guests that only repeat themselves; by default if there
+        is no budget. What all harts wait for in vain is noticed in any case."""
+        scheduler = self.scheduler
+        end = None if budget is None else scheduler.now + budget
+        if detect_stuck is None:
+            detect_stuck = budget is None
+        slice_length = SLICES.get(self.engine.name, 100_000)
+        scheduler.stopping = False
         try:
             while self._ending is None:
-                reason = self.engine.run(state)
-                if reason in (STOP_READ, STOP_WRITE):
-                    self._access_device(number, reason == STOP_WRITE)
-                elif reason == STOP_TRAP:
-                    for on_trap in self.hooks.trap:
-                        on_trap(number)
-                elif reason == STOP_TRANSLATION:
-                    for on_translation in self.hooks.translation:
-                        on_translation(number)
-                elif reason == STOP_WFI:
-                    state.waiting = 1
-                    break
-                elif reason == STOP_HOST:
-                    state.host_request = 0
-                    break
-                else:
-                    assert reason == STOP_BUDGET, f"stopped for {reason}"
-                    break
+                self._flush_output()
+                for between in self.hooks.between:
+                    between()
                 if self._stop_requested:
-                    break
+                    return self._interrupted()
+                if until is not None and until():
+                    return Outcome(Reason.CONDITION)
+                if end is not None and scheduler.now >= end:
+                    return Outcome(Reason.BUDGET)
+                if detect_stuck and (stuck := self.stuck.look(end)):
+                    return Outcome(Reason.STUCK, detail=stuck)
+                limit = scheduler.now + slice_length
+                if end is not None:
+                    limit = min(limit, end)
+                if not self._run_slice(limit) and not self._wait(end):
+                    return Outcome(Reason.IDLE, detail=describe_waiting(self))
+            return self._ending
         finally:
-            self._clock = int(clock(state))
-            self._running = None
+            self._flush_output()
 
-    def _skip_idle(self, limit: int, end: int | None) -> bool:
-        """All harts wait: go on to the next timer's event. False if there is none."""
+    def _interrupted(self) -> Outcome:
+        self._stop_requested = False
         for state in self._states:
-            self._set_clock(state)
-        distance = min(clocks_to_timer(state) for state in self._states)
-        if distance >= _FAR:
+            state.host_request = 0
+        return Outcome(Reason.INTERRUPTED)
+
+    def _run_slice(self, limit: int) -> bool:
+        """Run until the clock reaches a limit, or a device wants to see the time. False if all
+        harts wait."""
+        due = self._device_due()
+        running = self.scheduler.run(limit if due is None else min(limit, due))
+        if due is not None and self.now >= due:
+            self.board.update()
+        return running
+
+    def _device_due(self) -> int | None:
+        """The clock at which a device wants to see the time; None if none does."""
+        ticks = self.board.deadline()
+        if ticks is None:
+            return None
+        per_tick = int(self.shared.clock_per_tick)
+        return (self.now // per_tick + ticks) * per_tick
+
+    def _wait(self, end: int | None) -> bool:
+        """All harts wait: let time pass until something happens inside the machine, or outside.
+        False if nothing will."""
+        now = self.now
+        event = min(clocks_to_timer(state) for state in self._states)
+        if event >= _FAR and all(
+            min(state.mtimecmp, state.stimecmp, state.vstimecmp) >= _NEVER for state in self._states
+        ):
+            event = _NEVER
+        due = self._device_due()
+        if due is not None:
+            event = min(event, max(due - now, 1))
+        per_tick = int(self.shared.clock_per_tick)
+        if self.hooks.idle is not None:
+            self._flush_output()
+            ticks = None if event >= _NEVER else -(-event // per_tick)
+            passed = self.hooks.idle(ticks)
+            if passed is None:
+                return False
+            event = min(event, passed * per_tick)
+        elif event >= _NEVER:
             return False
-        self._clock += distance if end is None else min(distance, end - self._clock)
-        del limit
+        self.scheduler.skip(event if end is None else min(event, end - now))
+        if due is not None and self.now >= due:
+            self.board.update()
         return True
 
     # --- What the guest does to the machine --------------------------------------------------
@@ -375,22 +364,40 @@ class Machine:
             done = answer is not None
             value = state.device_value = answer or 0
         state.device_state = DEVICE_DONE if done else DEVICE_ABSENT
+        self.device_accesses += done
+        if write and (due := self._device_due()) is not None:
+            self.scheduler.end_by(due)
         for on_device in self.hooks.device:
             on_device(number, address, width, value, write)
 
     def _print(self, data: bytes) -> None:
+        self._printed += data
+        if len(self._printed) >= _MAX_PRINTED:
+            self._flush_output()
+
+    def _flush_output(self) -> None:
+        """Hand over what the guest has printed."""
+        if not self._printed:
+            return
+        data = bytes(self._printed)
+        self._printed.clear()
         if self.output is not None:
             self.output(data)
-        else:
-            sys.stdout.buffer.write(data)
-            sys.stdout.buffer.flush()
+        elif (stream := getattr(sys.stdout, "buffer", None)) is not None:
+            stream.write(data)
+            stream.flush()
+        else:  # a notebook's stdout
+            sys.stdout.write(data.decode("utf-8", "replace"))
 
     def _finish(self, code: int, kind: Ending) -> None:
-        reason = Reason.RESET if kind is Ending.RESET else Reason.EXITED
-        self._ending = Outcome(reason, code)
+        self._end(Outcome(Reason.RESET if kind is Ending.RESET else Reason.EXITED, code))
 
     def _htif_exit(self, code: int) -> None:
-        self._ending = Outcome(Reason.EXITED, code)
+        self._end(Outcome(Reason.EXITED, code))
+
+    def _end(self, outcome: Outcome) -> None:
+        self._ending = outcome
+        self.scheduler.stopping = True
 
     # --- Memory ------------------------------------------------------------------------------
 
@@ -407,6 +414,15 @@ class Machine:
     def write_physical(self, address: int, data: bytes) -> None:
         """Write bytes to memory. Raises `RvemuError` where there is none."""
         self._memory_at(address, len(data)).write(address, data)
+
+    def lookup(self, address: int) -> str:
+        """An address with the symbol that it belongs to, as `0x80000040 <main+0x4>`, where the
+        loaded guest has one."""
+        found = self.image.lookup(address) if self.image is not None else None
+        if found is None:
+            return f"{address:#x}"
+        name, offset = found
+        return f"{address:#x} <{name}+{offset:#x}>" if offset else f"{address:#x} <{name}>"
 
     def symbol(self, name: str) -> int:
         """The address of a symbol of the loaded guest. Raises `RvemuError` if it has none."""

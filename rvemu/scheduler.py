@@ -1,0 +1,184 @@
+"""Runs the harts of a machine in turn, on one clock, so that every run repeats exactly.
+
+The clock counts the instructions that all harts attempted, and the clocks that passed while all of
+them waited. A hart's turn ends where the clock reaches a multiple of QUANTUM, or where it waits.
+"""
+
+from collections.abc import Callable, Sequence
+
+from rvemu.engine import Engine
+from rvemu.hart.counters import clock
+from rvemu.hart.interrupts import pending_interrupts
+from rvemu.hart.state import (
+    STOP_BUDGET,
+    STOP_HOST,
+    STOP_READ,
+    STOP_TRANSLATION,
+    STOP_TRAP,
+    STOP_WFI,
+    STOP_WRITE,
+    Hart,
+)
+from rvemu.hooks import Hooks
+
+# With several harts, how many instructions each runs before it is the next one's turn.
+QUANTUM = 10_000
+
+
+class Scheduler:
+    """Whose turn it is, and what time.
+
+    access_device does the device access that a hart waits for: (hart, whether it is a write).
+    """
+
+    def __init__(
+        self,
+        harts: Sequence[Hart],
+        engine: Engine,
+        hooks: Hooks,
+        access_device: Callable[[int, bool], None],
+    ) -> None:
+        self.harts = harts
+        self.engine = engine
+        self.hooks = hooks
+        self.access_device = access_device
+        #: Set to have `run` return as soon as possible, within an instruction.
+        self.stopping = False
+        self._running: Hart | None = None
+        self.reset()
+
+    def reset(self) -> None:
+        """Start again with the first hart, at clock 0."""
+        self._clock = 0
+        self._limit = 0
+        self._turn = 0
+
+    @property
+    def now(self) -> int:
+        """The clock."""
+        return clock(self._running) if self._running is not None else self._clock
+
+    def skip(self, clocks: int) -> None:
+        """Let time pass in which no hart runs."""
+        assert clocks >= 0
+        self._clock += clocks
+        self.set_clocks()
+
+    def set_clocks(self) -> None:
+        """Let all harts see the time. (Clocks in which a hart did not run retire nothing.)"""
+        for state in self.harts:
+            state.clock_end = self._clock + state.budget
+
+    def end_by(self, limit: int) -> None:
+        """Have the current `run` return when the clock reaches a limit, or sooner."""
+        self._limit = min(self._limit, limit)
+        if self._running is not None:
+            self._running.clock_stop = min(self._running.clock_stop, limit)
+
+    def next_hart(self) -> int | None:
+        """The hart that runs next; None if all wait for interrupts."""
+        for _ in self.harts:
+            if not self._is_waiting(self.harts[self._turn]):
+                return self._turn
+            self._pass_turn()
+        return None
+
+    @property
+    def turn_ends(self) -> int:
+        """The clock at which the current turn ends, if the hart does not wait before."""
+        return (self._clock // QUANTUM + 1) * QUANTUM
+
+    def run(self, limit: int) -> bool:
+        """Run harts in turn until the clock reaches a limit, or something ends it sooner
+        (`stopping`, `end_by`, a request of the host's). False if all harts wait."""
+        self._limit = limit
+        self._set_hooks()
+        try:
+            while self._clock < self._limit and not self.stopping:
+                number = self.next_hart()
+                if number is None:
+                    return False
+                state = self.harts[number]
+                turn_ends = self.turn_ends if len(self.harts) > 1 else limit
+                going_on = self._run_hart(number, turn_ends)
+                if self._clock >= turn_ends or state.waiting:
+                    self._pass_turn()
+                if not going_on and not state.waiting:
+                    break
+            return True
+        finally:
+            self.set_clocks()
+
+    def _set_hooks(self) -> None:
+        """Have the harts stop for what somebody wants to see."""
+        for state in self.harts:
+            state.trap_hooks = (state.trap_hooks & ~1) | bool(self.hooks.trap)
+            state.mmu_hook = bool(self.hooks.translation)
+
+    def _is_waiting(self, state: Hart) -> bool:
+        """Whether a hart is in WFI, and nothing has woken it."""
+        if state.waiting:
+            state.clock_end = self._clock + state.budget
+            if pending_interrupts(state) & state.mie:
+                state.waiting = 0
+        return bool(state.waiting)
+
+    def _pass_turn(self) -> None:
+        state = self.harts[self._turn]
+        self._turn = (self._turn + 1) % len(self.harts)
+        if len(self.harts) > 1:
+            # What other harts store now must break a reservation.
+            state.reservation_size = 0
+
+    def _run_hart(self, number: int, turn_ends: int) -> bool:
+        """Run one hart until its turn or the run ends (True), or until it waits or the host wants
+        the engine back (False)."""
+        state = self.harts[number]
+        state.clock_end = self._clock + state.budget
+        self._running = state
+        hooks = self.hooks
+        try:
+            if not hooks.before and not hooks.after:
+                return self._execute(number, state, min(turn_ends, self._limit))
+            going_on = True
+            while going_on and not self.stopping and clock(state) < min(turn_ends, self._limit):
+                for before in hooks.before:
+                    before(number)
+                going_on = self._execute(number, state, int(clock(state)) + 1)
+                for after in hooks.after:
+                    after(number)
+            return going_on
+        finally:
+            self._clock = int(clock(state))
+            self._running = None
+
+    def _execute(self, number: int, state: Hart, limit: int) -> bool:
+        """Have the engine run a hart, and do what it stops for."""
+        state.clock_stop = limit
+        while not self.stopping:
+            reason = self.engine.run(state)
+            if state.seen_count:
+                self._tell_translations(number, state, reason)
+            if reason in (STOP_READ, STOP_WRITE):
+                self.access_device(number, reason == STOP_WRITE)
+            elif reason == STOP_TRAP:
+                for on_trap in self.hooks.trap:
+                    on_trap(number)
+            elif reason == STOP_WFI:
+                state.waiting = 1
+                return False
+            elif reason == STOP_HOST:
+                state.host_request = 0
+                return False
+            elif reason == STOP_BUDGET:
+                return True
+            else:
+                assert reason == STOP_TRANSLATION, f"stopped for {reason}"
+        return True
+
+    def _tell_translations(self, number: int, state: Hart, reason: int) -> None:
+        # An instruction that accesses a device starts over, and translates again.
+        if reason not in (STOP_READ, STOP_WRITE):
+            for on_translation in self.hooks.translation:
+                on_translation(number)
+        state.seen_count = 0
