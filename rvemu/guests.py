@@ -48,9 +48,10 @@ class GuestInfo:
 def list_guests() -> list[GuestInfo]:
     """All guests, by name."""
     if INSTALLED.is_dir():
-        return [GuestInfo.load(path.stem, path) for path in sorted(INSTALLED.glob("*.toml"))]
-    paths = sorted(SOURCES.glob("*/guest.toml"))
-    return [GuestInfo.load(path.parent.name, path) for path in paths]
+        paths = {path.stem: path for path in INSTALLED.glob("*.toml")}
+    else:
+        paths = {path.parent.name: path for path in SOURCES.glob("*/guest.toml")}
+    return [GuestInfo.load(name, paths[name]) for name in sorted(paths)]
 
 
 def find_guest(name: str) -> Path:
