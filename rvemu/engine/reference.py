@@ -4,14 +4,19 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from rvemu.hart.access import fetch_instruction
+from rvemu.hart.exceptions import stop
 from rvemu.hart.interrupts import poll
-from rvemu.hart.state import DEVICE_NONE, STOP_FLUSH, STOP_NONE, Hart, Shared
+from rvemu.hart.points import at_breakpoint
+from rvemu.hart.state import DEVICE_NONE, STOP_BREAKPOINT, STOP_FLUSH, STOP_NONE, Hart, Shared
 from rvemu.hart.traps import take_trap
 from rvemu.isa import INSTRUCTIONS
 from rvemu.isa.decoder import decode
 from rvemu.lang import M64, Stop, Trap
 
 _Decoded = tuple[Callable[..., None], tuple[int, ...], int]
+
+# Decoded instructions that are kept, for programs that make ever new ones.
+_DECODED_MAX = 1 << 18
 
 _PARAMETERS = [
     tuple(
@@ -30,20 +35,29 @@ class ReferenceEngine:
 
     def __init__(self, shared: Shared, harts: Sequence[Hart]) -> None:
         del shared, harts  # it keeps nothing beside the harts' state
-        self._decoded: dict[int, _Decoded] = {}
+        # By extensions, and then by bits: harts may have switched off different ones (misa).
+        self._decoded: dict[int, dict[int, _Decoded]] = {}
+
+    def function_of(self, number: int) -> Callable[..., None]:
+        """What executes an instruction, by its index."""
+        return INSTRUCTIONS[number].function
 
     def _decode(self, h: Hart, raw: int) -> _Decoded:
         number = decode(h, raw)
         operands = tuple(getattr(h, f"decoded_{place}") for place in _PARAMETERS[number])
-        decoded = (INSTRUCTIONS[number].function, operands, h.insn_length)
-        self._decoded[raw] = decoded
+        decoded = (self.function_of(number), operands, h.insn_length)
+        known = self._decoded[h.extensions]
+        if len(known) >= _DECODED_MAX:
+            known.clear()
+        known[raw] = decoded
         return decoded
 
     def run(self, hart: Hart) -> int:
         """Run until the hart stops; the reason (`STOP_*`), which is also in `stop_reason`."""
         h = hart
+        shared = h.shared
         h.stop_reason = STOP_NONE
-        known: dict[int, Any] = self._decoded
+        known: dict[int, Any] = self._decoded.setdefault(h.extensions, {})
         # A device access that the host has made belongs to the instruction at hand: no interrupt
         # may come between them.
         begun = h.device_state != DEVICE_NONE
@@ -53,13 +67,15 @@ class ReferenceEngine:
                 if h.stop_reason == STOP_NONE:
                     poll(h)
                 if h.stop_reason == STOP_FLUSH:
-                    known.clear()
+                    known = self._decoded.setdefault(h.extensions, {})
                     h.stop_reason = STOP_NONE
                     continue
                 if h.stop_reason != STOP_NONE:
                     return int(h.stop_reason)
             try:
                 raw = fetch_instruction(h, h.pc)
+                if shared.breakpoint_count and at_breakpoint(h):
+                    raise stop(h, STOP_BREAKPOINT)
                 function, operands, length = known.get(raw) or self._decode(h, raw)
                 h.insn = raw
                 h.insn_length = length
