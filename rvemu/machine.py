@@ -43,10 +43,11 @@ CLOCKS_PER_TICK = 100
 # milliseconds' worth.
 SLICES = {"native": 2_000_000, "reference": 10_000}
 
-# `clocks_to_timer` looks no further ahead than 2^40 ticks. A compare register above this is how
-# software says "never".
+# `clocks_to_timer` looks no further ahead than 2^40 ticks, 30 hours. Software says "never" with a
+# compare register above 2^62; and what does not come in so many times 30 hours, never comes.
 _FAR = 1 << 46
 _NEVER = 1 << 62
+_FAR_WAITS = 100
 
 _MAX_PRINTED = 1 << 16
 
@@ -104,6 +105,7 @@ class Machine:
         self.shared = Shared()
         self._printed = bytearray()
         self._stop_requested = False
+        self._far_waits = 0
         self._ending: Outcome | None = None
         self._states = [Hart(self.shared) for _ in range(harts)]
         #: The harts, by their ids.
@@ -324,9 +326,8 @@ class Machine:
         False if nothing will."""
         now = self.now
         event = min(clocks_to_timer(state) for state in self._states)
-        if event >= _FAR and all(
-            min(state.mtimecmp, state.stimecmp, state.vstimecmp) >= _NEVER for state in self._states
-        ):
+        self._far_waits = self._far_waits + 1 if event >= _FAR else 0
+        if self._far_waits > _FAR_WAITS or (event >= _FAR and not self._timers_are_set()):
             event = _NEVER
         due = self._device_due()
         if due is not None:
@@ -345,6 +346,12 @@ class Machine:
         if due is not None and self.now >= due:
             self.board.update()
         return True
+
+    def _timers_are_set(self) -> bool:
+        """Whether any timer's compare register means anything but "never"."""
+        return any(
+            min(state.mtimecmp, state.stimecmp, state.vstimecmp) < _NEVER for state in self._states
+        )
 
     # --- What the guest does to the machine --------------------------------------------------
 

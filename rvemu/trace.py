@@ -143,6 +143,13 @@ class CommitTrace:
         machine.hooks.after.append(self._after)
         machine.hooks.trap.append(self._trap)
 
+    def detach(self) -> None:
+        """Trace no more."""
+        hooks = self._machine.hooks
+        hooks.before.remove(self._before)
+        hooks.after.remove(self._after)
+        hooks.trap.remove(self._trap)
+
     def _before(self, number: int) -> None:
         """Remember what the instruction will overwrite."""
         h = self._machine.harts[number].state

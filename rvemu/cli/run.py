@@ -1,17 +1,263 @@
-"""Boot a guest."""
+"""Boot a guest.
+
+The hart starts in M-mode at the ELF file's entry, with its id in a0 and the address of a device
+tree in a1. The board is that of QEMU's `virt` machine. What the guest prints goes to stdout,
+stdin is its console's input; messages and traces go to stderr.
+
+examples:
+  rvemu run --guest tinyos             a guest that comes with rvemu (--list-guests names them)
+  rvemu run guest.elf                  the exit status is the guest's
+  rvemu run --smp 4 -m 1G guest.elf
+  rvemu run --load-address 0x80000000 image.bin
+  rvemu run --trace=trace.txt guest.elf
+  rvemu run --explain-faults --trace-traps guest.elf
+
+on a terminal:
+  Ctrl-A x quits, Ctrl-A c opens the monitor, Ctrl-A h helps; Ctrl-C goes to the guest.
+
+exit status:
+  the guest's own, 0 to 255 (more than that becomes its low 8 bits, or 255 if these are 0)
+  2    a mistake in how rvemu was called
+  124  the guest is stuck, or was stopped by --max-instructions
+  128+N  ended by signal N (130: Ctrl-C)
+"""
 
 import argparse
+import contextlib
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TextIO
 
-from rvemu.machine import Machine
+from rvemu.cli.machine_options import add_engine_option, add_machine_options, build_machine
+from rvemu.cli.quantities import count
+from rvemu.errors import RvemuError
+from rvemu.machine import Machine, Outcome, Reason
+
+UNFINISHED = 124
+
+STDERR = "-"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("guest", help="an ELF file")
+    add = parser.add_argument
+    add("elf", nargs="?", metavar="guest.elf", help="the guest, an ELF file")
+    add("--guest", metavar="NAME", help="a guest that comes with rvemu")
+    add("--list-guests", action="store_true", help="name the guests that come with rvemu")
+    add("--bios", choices=("none",), default="none", help="firmware (default: none)")
+    add(
+        "--load-address",
+        type=_address,
+        metavar="ADDR",
+        help="the guest is a raw image, to be loaded and entered there",
+    )
+    add_engine_option(parser)
+    add("--max-instructions", type=count, metavar="N", help="stop after N instructions, as 5M")
+    add("--no-reboot", action="store_true", help="end where the guest asks for a reset")
+    add("--stats", action="store_true", help="say at the end how much ran, and how fast")
+    add_machine_options(parser)
+    seeing = parser.add_argument_group("seeing what happens")
+    seeing.add_argument(
+        "--trace",
+        nargs="?",
+        const=STDERR,
+        metavar="FILE",
+        help="a line for each instruction and trap (docs/tracing.md), to stderr or a file",
+    )
+    seeing.add_argument("--trace-traps", action="store_true", help="a line for each trap")
+    seeing.add_argument("--trace-mmu", action="store_true", help="a line for each translation")
+    seeing.add_argument(
+        "--explain-faults", action="store_true", help="the page walk of each memory fault"
+    )
+    seeing.add_argument(
+        "--signature",
+        metavar="FILE",
+        help="write memory from begin_signature to end_signature at the end, as Spike does",
+    )
+    seeing.add_argument(
+        "--signature-granularity",
+        type=count,
+        default=16,
+        metavar="N",
+        help="bytes in a line of the signature (default: 16)",
+    )
 
 
 def execute(arguments: argparse.Namespace) -> int:
     """Do it; the exit status."""
-    machine = Machine()
-    machine.load(arguments.guest)
-    return machine.run().code & 0xFF
+    if arguments.list_guests:
+        return _list_guests()
+    if arguments.elf is None and arguments.trace not in (None, STDERR) and not arguments.guest:
+        # `--trace guest.elf`: what looks like the trace's file is the guest.
+        arguments.elf, arguments.trace = arguments.trace, STDERR
+    path, harts = _find_guest(arguments)
+    machine = build_machine(arguments, harts=harts)
+    image = machine.load(path, address=arguments.load_address)
+    for warning in image.warnings:
+        _say(warning)
+    if arguments.signature is not None:
+        _check_signature(machine, arguments.signature)
+    with _traces(arguments, machine):
+        status = _run(arguments, machine)
+    if arguments.signature is not None:
+        from rvemu.signature import write_signature
+
+        write_signature(machine, arguments.signature, arguments.signature_granularity)
+    return status
+
+
+def exit_status(code: int) -> int:
+    """A process's exit status for a guest's: 8 bits, and not 0 for what is not 0."""
+    return code & 0xFF or (0 if code == 0 else 0xFF)
+
+
+def _run(arguments: argparse.Namespace, machine: Machine) -> int:
+    from rvemu.session import Session, Signalled
+
+    session = Session(machine, _say, reboot=not arguments.no_reboot)
+    started = time.perf_counter()
+    try:
+        outcome = session.run(arguments.max_instructions)
+    except Signalled as signalled:
+        return 128 + signalled.number
+    finally:
+        if arguments.stats:
+            _say(_statistics(machine, time.perf_counter() - started))
+    return _status(machine, outcome)
+
+
+def _status(machine: Machine, outcome: Outcome | None) -> int:
+    """The exit status for how a run ended, and the message for the user."""
+    if outcome is None:
+        return 0
+    if outcome.reason is Reason.EXITED:
+        return exit_status(outcome.code)
+    if outcome.reason is Reason.RESET:
+        return 0
+    if outcome.reason is Reason.BUDGET:
+        places = ", ".join(
+            f"hart {n} at {machine.lookup(hart.pc)} in {hart.mode}-mode"
+            for n, hart in enumerate(machine.harts[:4])
+        )
+        _say(f"stopped by --max-instructions after {machine.now} instructions: {places}")
+    else:
+        _say(f"the guest is stuck: {outcome.detail}")
+    return UNFINISHED
+
+
+def _statistics(machine: Machine, seconds: float) -> str:
+    retired = sum(hart.instret for hart in machine.harts)
+    guest = machine.now / machine.shared.clock_per_tick / 1e7
+    return (
+        f"{retired} instructions retired in {seconds:.3f} s, {retired / seconds / 1e6:.1f} MIPS "
+        f"({machine.engine.name} engine); guest time {guest:.3f} s, "
+        f"{machine.device_accesses} device accesses"
+    )
+
+
+# --- What to run ---------------------------------------------------------------------------------
+
+
+def _find_guest(arguments: argparse.Namespace) -> tuple[Path, int]:
+    """The guest's file, and how many harts to show it with."""
+    if arguments.guest is not None:
+        from rvemu.guests import find_guest, list_guests
+
+        if arguments.elf is not None or arguments.load_address is not None:
+            raise RvemuError("give --guest NAME or a file, not both")
+        path = find_guest(arguments.guest)
+        info = next(guest for guest in list_guests() if guest.name == arguments.guest)
+        if info.needs_sbi:
+            raise RvemuError(
+                f"guest {info.name} starts in S-mode on SBI firmware, and --bios none gives it none"
+            )
+        return path, info.harts
+    if arguments.elf is None:
+        raise RvemuError("run what? Give an ELF file, or --guest NAME (--list-guests names them)")
+    return Path(arguments.elf), 1
+
+
+def _list_guests() -> int:
+    from rvemu.guests import list_guests
+
+    guests = list_guests()
+    width = max((len(guest.name) for guest in guests), default=0)
+    for guest in guests:
+        print(f"{guest.name:<{width}}  {guest.description}")
+    return 0
+
+
+def _address(text: str) -> int:
+    try:
+        return int(text, 0)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is not an address, as 0x80000000") from None
+
+
+def _check_signature(machine: Machine, file: str) -> None:
+    """Say what would go wrong at the end before a long run, not after it."""
+    from rvemu.signature import read_signature
+
+    read_signature(machine)
+    folder = Path(file).parent
+    if not folder.is_dir():
+        raise RvemuError(f"{file}: cannot be written: there is no folder {folder}")
+
+
+# --- Traces --------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def _traces(arguments: argparse.Namespace, machine: Machine) -> Iterator[None]:
+    """Set up the traces that are asked for."""
+    traps, mmu, faults = arguments.trace_traps, arguments.trace_mmu, arguments.explain_faults
+    if not (arguments.trace or traps or mmu or faults):
+        yield
+        return
+    from rvemu import trace
+
+    with _trace_output(arguments.trace or STDERR) as stream:
+        write = _writer(stream)
+        if arguments.trace:
+            trace.CommitTrace(machine, write)
+        elif traps:
+            trace.TrapTrace(machine, write)
+        if mmu:
+            trace.TranslationTrace(machine, write)
+        if faults:
+            trace.FaultTrace(machine, write)
+        yield
+
+
+def _writer(stream: TextIO) -> Callable[[str], None]:
+    def write(line: str) -> None:
+        stream.write(line + "\n")
+
+    return write
+
+
+@contextlib.contextmanager
+def _trace_output(file: str) -> Iterator[TextIO]:
+    if file == STDERR:
+        yield sys.stderr
+        return
+    path = Path(file)
+    try:
+        if path.is_file() and path.open("rb").read(4) == b"\x7fELF":
+            raise RvemuError(f"{file}: an ELF file, which the trace will not overwrite")
+        stream = path.open("w", encoding="utf-8", buffering=1 << 16)
+    except OSError as error:
+        raise RvemuError(f"{file}: cannot be written: {error.strerror}") from error
+    try:
+        with stream:
+            yield stream
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):
+            raise
+        raise RvemuError(f"{file}: cannot be written: {error.strerror}") from error
+
+
+def _say(text: str) -> None:
+    print(f"rvemu: {text}", file=sys.stderr, flush=True)
