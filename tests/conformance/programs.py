@@ -1,6 +1,6 @@
 """Small programs that end as conformance tests do."""
 
-from tests.asm import A0, A1, T0, Assembler
+from tests.assembler import A0, A1, T0, Assembler
 
 BASE = 0x8000_0000
 TOHOST = BASE + 0x2000

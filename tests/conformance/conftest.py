@@ -1,0 +1,11 @@
+"""Fixtures of conformance tests."""
+
+import pytest
+
+from tests.conformance.rig import Rig
+
+
+@pytest.fixture(params=["p", "v"])
+def rig(request: pytest.FixtureRequest, engine: str) -> Rig:
+    """A machine for a program, in each form on each engine."""
+    return Rig(engine, request.param)
