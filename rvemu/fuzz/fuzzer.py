@@ -16,8 +16,8 @@ from rvemu.hart.extensions import DEFAULT_ISA, parse_isa
 
 # Sets of extensions to choose from, by name.
 FEATURES: dict[str, str] = {
-    "full": DEFAULT_ISA,
-    "h": DEFAULT_ISA.replace("rv64imafdc", "rv64imafdch"),
+    "full": DEFAULT_ISA.replace("rv64imafdch", "rv64imafdc"),
+    "h": DEFAULT_ISA,
     "base": "rv64i_zicsr",
     "embedded": "rv64imac_zicsr_zifencei_zicntr_zba_zbb_zbs_zicond_sv39",
     "float": "rv64imfd_zicsr_zifencei_zicntr_zihpm_zfh_svadu_svnapot_svpbmt_svinval",

@@ -105,7 +105,7 @@ _INHERENT = frozenset(
 _PAGING = Ext.SV39 | Ext.SV48 | Ext.SV57
 
 DEFAULT_ISA = (
-    "rv64imafdc_zicbom_zicbop_zicboz_zicntr_zicond_zicsr_zifencei_zihintntl_zihintpause_zihpm"
+    "rv64imafdch_zicbom_zicbop_zicboz_zicntr_zicond_zicsr_zifencei_zihintntl_zihintpause_zihpm"
     "_zawrs_zfh_zba_zbb_zbc_zbs_smepmp_sstc_svade_svadu_svinval_svnapot_svpbmt"
 )
 

@@ -11,7 +11,8 @@ from rvemu.hart.reset import reset
 from rvemu.hart.state import M_MODE, S_MODE, U_MODE, Hart, Shared
 from rvemu.lang import M64, Trap
 
-WITH_H = DEFAULT_ISA.replace("rv64imafdc", "rv64imafdch")
+WITH_H = DEFAULT_ISA
+WITHOUT_H = DEFAULT_ISA.replace("rv64imafdch", "rv64imafdc")
 PC = 0x8000_0000
 CLOCKS_PER_TICK = 10
 

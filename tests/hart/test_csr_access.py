@@ -5,6 +5,7 @@ from model_hart import (
     HS,
     VS,
     VU,
+    WITHOUT_H,
     M,
     U,
     cause_of,
@@ -20,7 +21,6 @@ from model_hart import (
 from rvemu.hart.csr_table import BY_NAME, CSRS
 from rvemu.hart.csrs import csr_read, csr_write
 from rvemu.hart.exceptions import Cause
-from rvemu.hart.extensions import DEFAULT_ISA
 from rvemu.hart.fields import FS_CLEAN, FS_DIRTY, HSTATUS, MENVCFG, MSTATUS, SSTATUS
 from rvemu.lang import M64, Trap, get, put
 
@@ -77,7 +77,7 @@ def test_an_access_that_is_refused_changes_nothing() -> None:
 
 
 def test_without_h_its_csrs_do_not_exist() -> None:
-    h = new_hart(DEFAULT_ISA)
+    h = new_hart(WITHOUT_H)
     names = ["hstatus", "hgatp", "vsstatus", "vstimecmp", "mtval2", "mtinst", "hgeip", "htimedelta"]
     for name in names:
         assert cause_of_read(h, name, M) == ILLEGAL

@@ -111,7 +111,7 @@ def test_writing_back_what_was_read_changes_nothing(
 
 
 def test_misa_of_the_default() -> None:
-    assert read(new_hart(DEFAULT_ISA), "misa") == (2 << 62) | 0x14112F  # RV64 A B C D F I M S U
+    assert read(new_hart(DEFAULT_ISA), "misa") == (2 << 62) | 0x1411AF  # RV64 A B C D F H I M S U
 
 
 def test_clearing_f_clears_d() -> None:

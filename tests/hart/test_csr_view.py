@@ -1,12 +1,11 @@
 """CSRs as the monitor and the debugger see them."""
 
 import pytest
-from model_hart import VU, enter, new_hart, read
+from model_hart import VU, WITHOUT_H, enter, new_hart, read
 
 from rvemu.errors import RvemuError
 from rvemu.hart import csr_view
 from rvemu.hart.csr_table import CSRS
-from rvemu.hart.extensions import DEFAULT_ISA
 
 
 def test_peek_knows_no_privilege() -> None:
@@ -39,7 +38,7 @@ def test_counters_hold_what_is_poked() -> None:
 
 def test_which_exist() -> None:
     assert csr_view.exists(new_hart(), "hgatp")
-    without = new_hart(DEFAULT_ISA)
+    without = new_hart(WITHOUT_H)
     assert not csr_view.exists(without, "hgatp")
     assert "hgatp" not in [c.name for c in csr_view.implemented(without)]
     assert csr_view.name_of(0x300) == "mstatus"

@@ -5,10 +5,22 @@ import itertools
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from model_hart import CLOCKS_PER_TICK, HS, VS, VU, M, U, complete, enter, new_hart, read, write
+from model_hart import (
+    CLOCKS_PER_TICK,
+    HS,
+    VS,
+    VU,
+    WITHOUT_H,
+    M,
+    U,
+    complete,
+    enter,
+    new_hart,
+    read,
+    write,
+)
 
 from rvemu.hart.counters import clock, instret, set_budget
-from rvemu.hart.extensions import DEFAULT_ISA
 from rvemu.hart.fields import MENVCFG, MIP, MSTATUS, SSTATUS
 from rvemu.hart.interrupts import clocks_to_timer, pending_interrupts, poll, wait_for_interrupt
 from rvemu.hart.state import (
@@ -244,7 +256,7 @@ def test_vstip_is_defined_at_v0() -> None:
 
 
 def test_without_h_nothing_of_it_is_pending() -> None:
-    h = new_hart(DEFAULT_ISA)
+    h = new_hart(WITHOUT_H)
     h.hvip = M64
     h.vstimecmp = 0
     assert pending_interrupts(h) == 0

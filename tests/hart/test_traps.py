@@ -3,13 +3,12 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from model_hart import HS, PC, VS, VU, M, U, cause_of, enter, new_hart, read, write
+from model_hart import HS, PC, VS, VU, WITHOUT_H, M, U, cause_of, enter, new_hart, read, write
 
 from rvemu.hart import exceptions
 from rvemu.hart.control import jump
 from rvemu.hart.counters import instret
 from rvemu.hart.exceptions import FETCH, LOAD, STORE, Cause
-from rvemu.hart.extensions import DEFAULT_ISA
 from rvemu.hart.fields import HSTATUS, MSTATUS, SSTATUS
 from rvemu.hart.state import STOP_TRAP, Hart
 from rvemu.hart.traps import return_from_m, return_from_s, take_trap
@@ -184,7 +183,7 @@ def test_guest_page_fault_values() -> None:
 
 
 def test_without_h_its_registers_stay_zero() -> None:
-    h = trapping_hart(DEFAULT_ISA)
+    h = trapping_hart(WITHOUT_H)
     h.insn = 0x0005_3503
     exceptions.page_fault(h, LOAD, 0x1234, 0)
     take_trap(h)
