@@ -27,9 +27,10 @@ _SHOWN = 12
 
 @dataclass(frozen=True)
 class Report:
-    """How it went: instructions compared, and where the engines differ, if they do."""
+    """How it went, and where the engines differ, if they do."""
 
-    instructions: int
+    instructions: int  # attempted while they were equal, and clocks spent waiting
+    retired: int
     outcome: Outcome | None
     differences: tuple[str, ...] = ()
     listing: tuple[str, ...] = ()
@@ -73,23 +74,24 @@ class Lockstep:
         every: instructions between comparisons; by default what takes about half a second.
         progress: called after each with the instructions compared."""
         left, right = _Side(self._build, "reference"), _Side(self._build, "native")
-        done = 0
+        done = retired = 0
         chunk = every or _FIRST_CHUNK
         while limit is None or done < limit:
             count = chunk if limit is None else min(chunk, limit - done)
             began = time.monotonic()
             found = self._advance(left, right, count)
             if found:
-                return self._narrow(done, count, found)
+                return self._narrow(done, count, retired, found)
             done = left.machine.now
+            retired = sum(hart.instret for hart in left.machine.harts)
             if progress is not None:
                 progress(done)
             if left.outcome is not None:
-                return Report(done, left.outcome)
+                return Report(done, retired, left.outcome)
             if every is None:
                 seconds = max(time.monotonic() - began, 0.001)
                 chunk = max(1000, int(chunk * min(4.0, _CHUNK_SECONDS / seconds)))
-        return Report(done, None)
+        return Report(done, retired, None)
 
     def _advance(self, left: _Side, right: _Side, count: int) -> list[str]:
         """Run both for some instructions; what differs then."""
@@ -97,7 +99,7 @@ class Lockstep:
             side.run(count)
         return compare(left, right)
 
-    def _narrow(self, equal: int, count: int, found: list[str]) -> Report:
+    def _narrow(self, equal: int, count: int, retired: int, found: list[str]) -> Report:
         """Find the instruction that differs: after `equal` ones they did not, `count` later they
         did."""
         history: deque[str] = deque(maxlen=_SHOWN)
@@ -117,9 +119,9 @@ class Lockstep:
                     found = now
                     break
             else:  # it shows only where the chunk is run in one piece
-                return Report(equal, None, tuple(found), tuple(history))
+                return Report(equal, retired, None, tuple(found), tuple(history))
             equal, count = equal + passed, step
-        return Report(equal, None, tuple(found), tuple(history))
+        return Report(equal, retired, None, tuple(found), tuple(history))
 
     def _both_at(self, instructions: int) -> tuple[_Side, _Side]:
         """Two machines that have run some instructions natively, of which one goes on with the

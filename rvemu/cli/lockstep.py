@@ -97,7 +97,9 @@ def _guest(arguments: argparse.Namespace) -> int:
     line.clear()
     if report.equal:
         how = f"; the guest {report.outcome.reason}" if report.outcome is not None else ""
-        print(f"no difference in {report.instructions:,} instructions{how}")
+        print(
+            f"no difference in {report.retired:,} instructions, {report.instructions:,} clocks{how}"
+        )
         return 0
     print(f"the engines differ after {report.instructions:,} instructions")
     print(*report.listing, sep="\n")

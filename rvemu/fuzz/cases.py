@@ -94,6 +94,7 @@ class Generator:
         self.length = length
         self._hart = Hart(Shared())
         self._hart.shared.clock_per_tick = 1
+        self._hart.shared_host = 0  # cases name nothing of this process
         self._template: dict[int, bytes] = {}
         self._pool: tuple[int, Words] | None = None
 

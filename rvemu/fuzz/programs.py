@@ -8,7 +8,7 @@ from random import Random
 
 from rvemu.fuzz.assembly import assemble, code
 from rvemu.fuzz.layout import HANDLER_ENTRY, USER_WINDOW
-from rvemu.fuzz.roles import SCRATCH
+from rvemu.fuzz.roles import SCRATCH, VECTOR
 from rvemu.fuzz.words import Words
 from rvemu.hart.csr_table import BY_NAME
 
@@ -56,7 +56,10 @@ def handler(rng: Random, words: Words, level: str, size: int = 2048) -> bytes:
             assemble(rng.choice(("csrrs", "csrrc")), rd=0, rs1=a, csr=status),
             *ending,
         ]
-    vectors = [assemble("jal", imm=HANDLER_ENTRY - at) for at in range(0, HANDLER_ENTRY, 4)]
+    # Which vector was taken is left in a register.
+    vectors = [
+        assemble("jal", rd=VECTOR, imm=HANDLER_ENTRY - at) for at in range(0, HANDLER_ENTRY, 4)
+    ]
     extra = words.program(rng, 16) if rng.random() < 0.25 else b""
     body = code(*quiet, *onward, *elsewhere, *ending)
     return (code(*vectors) + extra + body + words.program(rng, size))[:size]

@@ -8,6 +8,8 @@ POINTERS = (2, 8, 9, 10, 11, 12, 20, 21)
 TABLE = 3
 # For sequences that need a register for themselves.
 SCRATCH = (30, 31)
+# What trap vectors leave their address in.
+VECTOR = 4
 # What most instructions write.
 DATA = tuple(n for n in range(4, 30) if n not in (*POINTERS, *CODE_POINTERS))
 DATA_COMPRESSED = (13, 14, 15)

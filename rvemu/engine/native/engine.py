@@ -33,6 +33,7 @@ class NativeEngine:
             setattr(shared, name, address)
         self._lone = [(ctypes.c_uint64 * (2 * LONE_SLOTS + 2))() for _ in harts]
         self._addresses: dict[int, int] = {}
+        self._decoded_for = 0  # the extensions by which what is decoded was decoded
         for hart, lone in zip(harts, self._lone, strict=True):
             hart.lone_slots = (ctypes.addressof(lone) + SLOT_BYTES - 1) & ~(SLOT_BYTES - 1)
             self._addresses[id(hart)] = ctypes.addressof(hart)
@@ -40,6 +41,9 @@ class NativeEngine:
     def run(self, hart: Hart) -> int:
         """Run until the hart stops; the reason (`STOP_*`), which is also in `stop_reason`."""
         address = self._addresses[id(hart)]
+        if hart.extensions != self._decoded_for:  # of several harts, one may lack some (misa)
+            release_all_decoded(hart)
+            self._decoded_for = hart.extensions
         while True:
             hart.stop_reason = STOP_NONE
             self._run(address)
@@ -47,3 +51,4 @@ class NativeEngine:
             if reason != STOP_FLUSH:
                 return int(reason)
             release_all_decoded(hart)
+            self._decoded_for = hart.extensions
