@@ -14,7 +14,7 @@ from enum import Enum
 from typing import NoReturn
 
 from rvemu.board import TIMEBASE_FREQUENCY, UART_BASE
-from rvemu.devices.uart import FIFO_SIZE, Register
+from rvemu.devices.uart import FIFO_SIZE, Lsr, Register
 from rvemu.errors import RvemuError
 from rvemu.machine import Machine
 
@@ -28,6 +28,10 @@ HELP = (
 )
 
 _READ_SIZE = 4096
+# A guest that has asked its UART so many times in a row whether there is input gets no more of the
+# host's time for a while, in seconds, or until there is.
+_POLLS = 100
+_NAP = 0.01
 # How much a user may type ahead of the guest.
 _MAX_PENDING = 1 << 16
 
@@ -58,7 +62,7 @@ class EscapeParser:
                     plain.append(byte)
                 continue
             self._escaped = False
-            letter = chr(byte).lower()
+            letter = "h" if byte == ord("?") else chr(byte).lower()
             if byte == ESCAPE:
                 plain.append(byte)
             elif letter in Command._value2member_map_:
@@ -66,8 +70,6 @@ class EscapeParser:
                     found.append(bytes(plain))
                     plain.clear()
                 found.append(Command(letter))
-            elif letter == "?":
-                found.append(Command.HELP)
         if plain:
             found.append(bytes(plain))
         return found
@@ -105,6 +107,8 @@ class Console:
         self._parser = EscapeParser()
         self._pending = bytearray()  # not yet offered to the guest, or refused
         self._commands: list[Command] = []  # typed, and not yet obeyed
+        self._uses_htif = False
+        self._polls = 0  # of the UART for input, in vain, since anything else was done with it
         self._in_flight = bytearray()  # in the UART, and not yet read
         machine.output = self.write
         machine.hooks.between.append(self.poll)
@@ -151,7 +155,8 @@ class Console:
             return
         # A pipe's writer can wait, but a user may want to type Ctrl-A x.
         if self.source is not None and (self.interactive or not self._pending):
-            self._read(0)
+            self._read(_NAP if self._polls >= _POLLS else 0)
+            self._polls = 0
         self._offer()
         while self._commands:
             command = self._commands.pop(0)
@@ -210,14 +215,22 @@ class Console:
         htif = self.machine.htif
         if htif is not None and htif.pending_reads:
             htif.poll()
-        if self._pending:
+        if self._pending and not self._uses_htif:
             count = self.machine.board.uart.receive(bytes(self._pending[:FIFO_SIZE]))
             self._in_flight += self._pending[:count]
             del self._pending[:count]
         return len(self._pending) < before
 
     def _next_byte(self) -> int | None:
-        """The next byte for HTIF's console."""
+        """The next byte for HTIF's console. A guest that asks there does not read its UART, and
+        what that holds is taken back."""
+        self._uses_htif = True
+        if self._in_flight:
+            uart = self.machine.board.uart
+            del uart.received[: len(self._in_flight)]
+            uart.update()
+            self._pending[:0] = self._in_flight
+            self._in_flight.clear()
         return self._pending.pop(0) if self._pending else None
 
     def _device_accessed(
@@ -225,8 +238,12 @@ class Console:
     ) -> None:
         """See what the guest does to its UART: read a byte, so that another fits; or clear the
         FIFO, so that what was in it has to be sent again."""
-        del hart, width, value
+        del hart, width
         offset = address - UART_BASE
+        if offset == Register.LSR and not write and not value & Lsr.DATA_READY:
+            self._polls += 1
+        else:
+            self._polls = 0
         if not self._in_flight or not 0 <= offset <= Register.SCR:
             return
         left = min(len(self.machine.board.uart.received), len(self._in_flight))

@@ -42,6 +42,8 @@ CLOCKS_PER_TICK = 100
 # How many instructions are run before the host looks at its own affairs (console, Ctrl-C): a few
 # milliseconds' worth.
 SLICES = {"native": 2_000_000, "reference": 10_000}
+# Or, if they are many, how many device accesses: those take Python's time.
+_SLICE_ACCESSES = 200
 
 # `clocks_to_timer` looks no further ahead than 2^40 ticks, 30 hours. Software says "never" with a
 # compare register above 2^62; and what does not come in so many times 30 hours, never comes.
@@ -106,6 +108,7 @@ class Machine:
         self._printed = bytearray()
         self._stop_requested = False
         self._far_waits = 0
+        self._slice_accesses = 0
         self._ending: Outcome | None = None
         self._states = [Hart(self.shared) for _ in range(harts)]
         #: The harts, by their ids.
@@ -308,6 +311,7 @@ class Machine:
         """Run until the clock reaches a limit, or a device wants to see the time. False if all
         harts wait."""
         due = self._device_due()
+        self._slice_accesses = 0
         running = self.scheduler.run(limit if due is None else min(limit, due))
         if due is not None and self.now >= due:
             self.board.update()
@@ -372,6 +376,9 @@ class Machine:
             value = state.device_value = answer or 0
         state.device_state = DEVICE_DONE if done else DEVICE_ABSENT
         self.device_accesses += done
+        self._slice_accesses += 1
+        if self._slice_accesses >= _SLICE_ACCESSES:
+            self.scheduler.end_by(self.now)
         if write and (due := self._device_due()) is not None:
             self.scheduler.end_by(due)
         for on_device in self.hooks.device:

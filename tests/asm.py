@@ -68,3 +68,28 @@ def elf(code: bytes, **symbols: int) -> bytes:
         loads=[Load(BASE, code, memsz=len(code) + 0x2000)],
         symbols=[(name, BASE + offset, 0, 0x12) for name, offset in symbols.items()],
     ).build()
+
+
+def echo_guest(init: bytes = b"") -> bytes:
+    """Sends back what it receives on the UART, polling, until `q` comes: then it ends with 0."""
+    start = li("t0", UART) + init
+    poll = op("lbu", rd="t1", rs1="t0", imm=5) + op("andi", rd="t1", rs1="t1", imm=1)
+    poll += op("beq", rs1="t1", rs2="zero", imm=-8)
+    poll += op("lbu", rd="a0", rs1="t0", imm=0) + op("sb", rs1="t0", rs2="a0", imm=0)
+    poll += op("addi", rd="t2", rs1="zero", imm=ord("q"))
+    return start + poll + op("bne", rs1="a0", rs2="t2", imm=-len(poll)) + exit_with(0)
+
+
+def sleepy_echo_guest() -> bytes:
+    """The same, but it waits in WFI for the UART's interrupt, taking none."""
+    start = li("t0", UART) + op("addi", rd="t1", rs1="zero", imm=1)
+    start += op("sb", rs1="t0", rs2="t1", imm=1)  # IER: received data
+    start += li("t3", 0xC00_0000 + 4 * 10) + op("sw", rs1="t3", rs2="t1", imm=0)  # priority
+    start += li("t3", 0xC00_2000) + op("addi", rd="t1", rs1="zero", imm=1 << 10)
+    start += op("sw", rs1="t3", rs2="t1", imm=0)  # enabled in hart 0's M context
+    start += li("t1", 0x800) + csrw(0x304, "t1") + li("t4", 0xC20_0004)
+    loop = WFI + op("lw", rd="a1", rs1="t4", imm=0)  # claim
+    loop += op("lbu", rd="a0", rs1="t0", imm=0) + op("sb", rs1="t0", rs2="a0", imm=0)
+    loop += op("sw", rs1="t4", rs2="a1", imm=0)  # complete
+    loop += op("addi", rd="t2", rs1="zero", imm=ord("q"))
+    return start + loop + op("bne", rs1="a0", rs2="t2", imm=-len(loop)) + exit_with(0)

@@ -1,0 +1,43 @@
+"""Running the command itself."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from asm import elf
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def rvemu(tmp_path: Path) -> Run:
+    """Runs `rvemu` with some arguments in an empty folder."""
+
+    def run(
+        *arguments: str, text: str = "", **options: object
+    ) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [sys.executable, "-m", "rvemu", *arguments],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            input=text,
+            timeout=60,
+            check=False,
+            **options,  # type: ignore[call-overload]
+        )
+
+    return run
+
+
+@pytest.fixture
+def guest(tmp_path: Path) -> Callable[..., str]:
+    """Makes an ELF file of code and symbols; its name."""
+
+    def make(code: bytes, **symbols: int) -> str:
+        (tmp_path / "guest.elf").write_bytes(elf(code, **symbols))
+        return "guest.elf"
+
+    return make
