@@ -121,7 +121,7 @@ def test_the_reproducer_reproduces(
 
 
 def test_command(capfd: pytest.CaptureFixture[str]) -> None:
-    words = ["lockstep", "--fuzz", "4000", "--seed", "2", "--features", "full,rv64imac", "--coverage"]
+    words = "lockstep --fuzz 4000 --seed 2 --features full,rv64imac --coverage".split()  # noqa: SIM905
     assert main(words) == 0
     out = capfd.readouterr().out
     assert "seed 2: 0 differences in 4,000 instructions of 10 cases" in out

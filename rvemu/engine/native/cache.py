@@ -10,10 +10,15 @@ import hashlib
 import os
 import stat
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 _DIGEST_BYTES = 32
+
+# Files that are being written, and how old they are, in seconds, when nobody will finish them.
+_UNFINISHED = ".new-"
+_ABANDONED_AFTER = 3600
 
 
 def cache_folder() -> Path:
@@ -31,11 +36,16 @@ def _read(path: Path) -> bytes | None:
     try:
         if not _is_private(path.parent.stat()):
             return None
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb") as file:
-            if not _is_private(os.fstat(descriptor)):
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        descriptor = os.open(path, flags)
+        try:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode) or not _is_private(status):
                 return None
-            content = file.read()
+            with os.fdopen(descriptor, "rb", closefd=False) as file:
+                content = file.read()
+        finally:
+            os.close(descriptor)
     except OSError:
         return None
     digest, code = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
@@ -48,7 +58,7 @@ def _write(path: Path, code: bytes) -> None:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not _is_private(path.parent.stat()):
             return
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".new-")
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=_UNFINISHED)
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(hashlib.sha256(code).digest() + code)
@@ -61,16 +71,22 @@ def _write(path: Path, code: bytes) -> None:
 
 
 def _forget_others(path: Path, keep: int = 4) -> None:
-    """Remove the oldest entries of earlier versions."""
+    """Remove the oldest entries of earlier versions, and what was never finished."""
     entries = sorted(path.parent.glob("*" + path.suffix), key=lambda p: p.stat().st_mtime)
     for old in entries[:-keep]:
         old.unlink(missing_ok=True)
+    for unfinished in path.parent.glob(_UNFINISHED + "*"):
+        if time.time() - unfinished.stat().st_mtime > _ABANDONED_AFTER:
+            unfinished.unlink(missing_ok=True)
 
 
 def cached(key: str, make: Callable[[], bytes]) -> bytes:
     """The machine code for a key: from disk, or made anew and kept there."""
     name = hashlib.sha256(key.encode()).hexdigest()
-    path = cache_folder() / "native" / f"{name[:32]}.o"
+    try:
+        path = cache_folder() / "native" / f"{name[:32]}.o"
+    except RuntimeError:  # the user has no home
+        return make()
     code = _read(path)
     if code is None:
         code = make()

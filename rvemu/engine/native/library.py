@@ -11,7 +11,7 @@ from rvemu.engine import jit
 from rvemu.engine.native.cache import cached
 
 # The parts of rvemu whose source decides what is compiled.
-_SOURCES = ("lang.py", "hart", "isa", "engine")
+_SOURCES = ("lang.py", "hart", "isa", "engine/compiler", "engine/native", "engine/jit.py")
 
 
 def _source_digest() -> str:
