@@ -31,7 +31,8 @@ class Outcome:
 class Hooks:
     """Functions that are called while the machine runs. Those on a hart take its number first.
 
-    They may read and write anything of the machine, and call `Machine.stop`; not `Machine.run`.
+    They may read and write anything of the machine, and call `Machine.stop`; only `between` may
+    call `Machine.run`.
     """
 
     #: After a trap was taken, before its handler's first instruction: (hart).
@@ -41,6 +42,9 @@ class Hooks:
     device: list[Callable[[int, int, int, int, bool], None]] = field(default_factory=list)
     #: After translations were made or refused (the `seen_*` of the hart's state): (hart).
     translation: list[Callable[[int], None]] = field(default_factory=list)
+    #: Before an instruction that meets a breakpoint or watchpoint: (hart). The hook must have the
+    #: hart pass it (`point_pass`) or end the run (`Scheduler.end_by`).
+    point: list[Callable[[int], None]] = field(default_factory=list)
     #: Before and after each instruction: (hart). With any of these, harts are stepped: slowly.
     before: list[Callable[[int], None]] = field(default_factory=list)
     after: list[Callable[[int], None]] = field(default_factory=list)

@@ -7,14 +7,16 @@ them waited. A hart's turn ends where the clock reaches a multiple of QUANTUM, o
 from collections.abc import Callable, Sequence
 
 from rvemu.engine import Engine
-from rvemu.hart.counters import clock
+from rvemu.hart.counters import clock, request_poll
 from rvemu.hart.interrupts import pending_interrupts
 from rvemu.hart.state import (
+    STOP_BREAKPOINT,
     STOP_BUDGET,
     STOP_HOST,
     STOP_READ,
     STOP_TRANSLATION,
     STOP_TRAP,
+    STOP_WATCHPOINT,
     STOP_WFI,
     STOP_WRITE,
     Hart,
@@ -42,6 +44,8 @@ class Scheduler:
         self.engine = engine
         self.hooks = hooks
         self.access_device = access_device
+        #: Harts that do not run, though they could: a debugger holds them.
+        self.held: set[int] = set()
         #: Set to have `run` return as soon as possible, within an instruction.
         self.stopping = False
         self._running: Hart | None = None
@@ -74,11 +78,12 @@ class Scheduler:
         self._limit = min(self._limit, limit)
         if self._running is not None:
             self._running.clock_stop = min(self._running.clock_stop, limit)
+            request_poll(self._running)
 
     def next_hart(self) -> int | None:
-        """The hart that runs next; None if all wait for interrupts."""
+        """The hart that runs next; None if all wait for interrupts, or are held."""
         for _ in self.harts:
-            if not self._is_waiting(self.harts[self._turn]):
+            if self._turn not in self.held and not self._is_waiting(self.harts[self._turn]):
                 return self._turn
             self._pass_turn()
         return None
@@ -164,6 +169,9 @@ class Scheduler:
             elif reason == STOP_TRAP:
                 for on_trap in self.hooks.trap:
                     on_trap(number)
+            elif reason in (STOP_BREAKPOINT, STOP_WATCHPOINT):
+                for on_point in self.hooks.point:
+                    on_point(number)
             elif reason == STOP_WFI:
                 state.waiting = 1
                 return False

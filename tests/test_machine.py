@@ -321,3 +321,32 @@ def test_symbols(engine: str) -> None:
     assert machine.lookup(0x1234) == "0x1234"
     with pytest.raises(RvemuError, match="no symbol nowhere"):
         machine.symbol("nowhere")
+
+
+def test_a_device_that_is_due_gets_its_time(engine: str) -> None:
+    """The RTC's alarm, 20 us ahead, interrupts a guest that only waits, at the right time."""
+    code = li("t0", 0x10_1000) + op("lwu", rd="t1", rs1="t0", imm=0)  # time, in ns
+    code += (
+        op("lwu", rd="t2", rs1="t0", imm=4)
+        + li("t3", 20_000)
+        + op("add", rd="t1", rs1="t1", rs2="t3")
+    )
+    code += op("sw", rs1="t0", rs2="t2", imm=12) + op("sw", rs1="t0", rs2="t1", imm=8)  # alarm
+    code += op("addi", rd="t3", rs1="zero", imm=1) + op("sw", rs1="t0", rs2="t3", imm=16)
+    code += li("t0", 0xC00_0000 + 4 * 11) + op("sw", rs1="t0", rs2="t3", imm=0)
+    code += li("t0", 0xC00_2000) + li("t3", 1 << 11) + op("sw", rs1="t0", rs2="t3", imm=0)
+    code += li("t3", 0x800) + csrw(MIE, "t3")
+    spin = op("csrrs", rd="a0", csr=0x344, rs1="zero") + op("andi", rd="a1", rs1="a0", imm=-2048)
+    spin += op("beq", rs1="a1", rs2="zero", imm=-8)
+    for wait in (WFI, spin):
+        machine = machine_with(engine, code + wait + exit_with(1))
+        assert machine.run().reason is Reason.EXITED
+        assert 20_000 <= machine.now <= 20_400
+
+
+def test_a_slice_ends_after_some_device_accesses(engine: str) -> None:
+    poll = li("t0", UART) + op("lbu", rd="a0", rs1="t0", imm=5) + op("jal", rd="zero", imm=-4)
+    machine = machine_with(engine, poll)
+    machine.hooks.between.append(lambda: machine.device_accesses and machine.stop())
+    machine.run()
+    assert 0 < machine.device_accesses < 1000
