@@ -14,6 +14,7 @@ from rvemu.hart.exceptions import (
     address_misaligned,
 )
 from rvemu.hart.pmp import LOAD_EXECUTABLE, MANAGE
+from rvemu.hart.points import WATCH_READ, WATCH_WRITE, meet_watchpoint
 from rvemu.hart.regions import find_memory, find_region, physical_address
 from rvemu.hart.slow_access import (
     load_slow,
@@ -152,6 +153,7 @@ def _locate_for_amo_slow(h: Hart, address: U64, size: Static[int]) -> U64:
     host, _ = locate(h, address, size, STORE)
     if host == 0:
         raise access_fault(h, STORE, address, h.data_v)
+    meet_watchpoint(h, address, size, WATCH_READ | WATCH_WRITE)
     invalidate_decoded(h, host, size)
     return host
 
@@ -179,6 +181,7 @@ def _locate_reserved_slow(h: Hart, address: U64, size: Static[int]) -> U64:
     host, _ = locate(h, address, size, LOAD)
     if host == 0:
         raise access_fault(h, LOAD, address, h.data_v)
+    meet_watchpoint(h, address, size, WATCH_READ)
     return host
 
 
@@ -284,6 +287,7 @@ def _zero_block_slow(h: Hart, address: U64) -> None:
     host: U64 = u64(address + h.dtlb[i + ADDEND])
     if h.dtlb[i + STORE_TAG] != address & PAGE_MASK:
         host = _locate_block(h, address)
+    meet_watchpoint(h, u64(address - offset), BLOCK_BYTES, WATCH_WRITE)
     _clear(u64(host - offset))
     invalidate_decoded(h, u64(host - offset), BLOCK_BYTES)
 

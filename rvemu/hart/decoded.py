@@ -43,6 +43,9 @@ SLOT_BYTES = 16
 PAGE_SLOTS = PAGE_BYTES // 2
 POOL_STRIDE = PAGE_SLOTS * SLOT_BYTES + 64
 
+# Where a decoded page says whether there are breakpoints in a virtual page that leads to it.
+PAGE_MARK = (PAGE_SLOTS + 1) * SLOT_BYTES
+
 
 def _offset_of(field: str) -> int:
     """Where an array of a hart begins, in bytes from the hart's host address."""
@@ -120,6 +123,7 @@ def decode_page(h: Hart, physical: U64) -> U64:
         host_store64(address, h.shared.undecoded)
         address = u64(address + SLOT_BYTES)
     host_store64(end, h.shared.page_end)
+    host_store64(u64(slots + PAGE_MARK), 0)
     host_store64(u64(h.shared.pool_owner + number * 8), word)
     if host_load32(word) & PAGE_STORED != 0:
         _drop_fast_stores(h, host)

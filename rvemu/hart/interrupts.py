@@ -7,7 +7,17 @@ Registers" (hypervisor.adoc), "Supervisor Timer" (supervisor.adoc).
 from rvemu.hart.counters import clock, request_poll, set_budget, time
 from rvemu.hart.extensions import Ext
 from rvemu.hart.fields import HSTATUS, MENVCFG, MIP, MSTATUS, SSTATUS
-from rvemu.hart.state import M_MODE, STOP_BUDGET, STOP_HOST, STOP_WFI, U_MODE, Hart
+from rvemu.hart.state import (
+    M_MODE,
+    PASS_NEXT,
+    PASS_NEXT_WATCHED,
+    PASS_NONE,
+    STOP_BUDGET,
+    STOP_HOST,
+    STOP_WFI,
+    U_MODE,
+    Hart,
+)
 from rvemu.hart.traps import enter_hs, enter_m, enter_vs
 from rvemu.lang import U6, U64, get, u64
 
@@ -130,6 +140,11 @@ def poll(h: Hart) -> None:
     if h.clock_stop <= clock(h):
         h.stop_reason = STOP_BUDGET
         return
+    if h.point_pass == PASS_NEXT or h.point_pass == PASS_NEXT_WATCHED:
+        h.point_pass = (h.point_pass + 1) & 7  # from the next instruction to the current one
+        set_budget(h, 0)  # one instruction, and then poll again
+        return
+    h.point_pass = PASS_NONE
     take_interrupt(h)
     allowed: U64 = u64(h.clock_stop - clock(h))
     timer = clocks_to_timer(h)

@@ -10,6 +10,7 @@ from rvemu.hart.decoded import invalidate_decoded
 from rvemu.hart.exceptions import LOAD, STORE, access_fault, stop
 from rvemu.hart.fields import HSTATUS
 from rvemu.hart.pmp import LOAD_EXECUTABLE, Kind, pmp_page_permissions, pmp_suffices
+from rvemu.hart.points import WATCH_READ, WATCH_WRITE, meet_watchpoint
 from rvemu.hart.regions import find_memory, find_region, page_word, physical_address
 from rvemu.hart.state import (
     ADDEND,
@@ -221,6 +222,8 @@ def slow_load(
     """A load of any alignment. virtual: HLV and HLVX. v: the V that it is made with."""
     if crosses_page(address, size):
         first, second = _find_parts(h, address, size, access, virtual, v)
+        if not virtual:
+            meet_watchpoint(h, address, size, WATCH_READ)
         length = 4096 - (address & 0xFFF)
         value: U64 = 0
         for n in range(size):
@@ -230,6 +233,8 @@ def slow_load(
             value = value | host_load8(host) << (8 * n)
         return value
     host, physical = find(h, address, size, access, virtual)
+    if not virtual:
+        meet_watchpoint(h, address, size, WATCH_READ)
     if host == 0:
         if access == LOAD_EXECUTABLE:  # devices are not executable (norm:hlsv_u_op)
             raise access_fault(h, LOAD, address, v)
@@ -243,6 +248,8 @@ def slow_store(
     """A store of any alignment. virtual: HSV. v: the V that it is made with."""
     if crosses_page(address, size):
         first, second = _find_parts(h, address, size, STORE, virtual, v)
+        if not virtual:
+            meet_watchpoint(h, address, size, WATCH_WRITE)
         length = 4096 - (address & 0xFFF)
         for n in range(size):
             host = u64(first + n)
@@ -253,6 +260,8 @@ def slow_store(
         invalidate_decoded(h, second, u64(size - length))
         return
     host, physical = find(h, address, size, STORE, virtual)
+    if not virtual:
+        meet_watchpoint(h, address, size, WATCH_WRITE)
     if host == 0:
         store_device(h, address, physical, value, size, v)
         return

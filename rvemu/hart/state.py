@@ -66,12 +66,20 @@ STOP_BUDGET = 1  # as many instructions as asked for
 STOP_READ = 2  # device read: device_address, device_width; answer in device_value
 STOP_WRITE = 3  # device write: device_address, device_width, device_value
 STOP_WFI = 4  # waiting for an interrupt, and none is pending
-STOP_BREAKPOINT = 5
-STOP_WATCHPOINT = 6
+STOP_BREAKPOINT = 5  # before the instruction at a breakpoint
+STOP_WATCHPOINT = 6  # before a watched access: watch_number, watch_address
 STOP_TRAP = 7  # a trap was taken, and the host asked to see it (trap_hooks)
 STOP_FLUSH = 8  # the set of instructions changed: drop everything decoded
 STOP_TRANSLATION = 9  # a translation was made or refused, and the host asked (mmu_hook)
 STOP_HOST = 10  # the host asked the engine to return (Ctrl-C, another thread)
+
+# How many breakpoints and watchpoints a debugger may set, for all harts together.
+BREAKPOINTS = 256
+WATCHPOINTS = 16
+
+# What a hart passes without a stop: nothing; a breakpoint at the next instruction, at the current
+# one; breakpoints and watchpoints of the next instruction, of the current one.
+PASS_NONE, PASS_NEXT, PASS_CURRENT, PASS_NEXT_WATCHED, PASS_CURRENT_WATCHED = range(5)
 
 # What the host did about a device access, when it starts the instruction again.
 DEVICE_NONE, DEVICE_DONE, DEVICE_ABSENT = 0, 1, 2
@@ -100,6 +108,13 @@ class Shared(ctypes.Structure):
         # Deterministic time: ticks = clock / clock_per_tick, plus an offset that mtime writes set.
         ("clock_per_tick", c_uint64),
         ("time_offset", c_uint64),
+        # The debugger's points: virtual addresses. See rvemu.hart.points.
+        ("breakpoint_count", c_uint32),
+        ("breakpoints", c_uint64 * BREAKPOINTS),
+        ("watch_count", c_uint32),
+        ("watch_first", c_uint64 * WATCHPOINTS),  # the first byte of each
+        ("watch_last", c_uint64 * WATCHPOINTS),  # the last byte
+        ("watch_access", c_uint8 * WATCHPOINTS),  # WATCH_READ, WATCH_WRITE
     ]
 
 
@@ -169,6 +184,10 @@ _SCALARS: list[tuple[str, Any]] = [
     ("device_width", c_uint8),  # bytes
     ("device_address", c_uint64),  # guest-physical
     ("device_value", c_uint64),
+    # Breakpoints and watchpoints; see rvemu.hart.points.
+    ("point_pass", c_uint8),  # PASS_*
+    ("watch_number", c_uint8),  # which watchpoint it was (STOP_WATCHPOINT)
+    ("watch_address", c_uint64),  # the first byte that is both accessed and watched
     # What the decoder found: fields of the current instruction, as a decoded slot holds them.
     ("decoded_rd", c_uint8),
     ("decoded_rs1", c_uint8),

@@ -8,6 +8,7 @@ lie, for a fence that names one address of the large page must drop all of them.
 Entries carry no ASID or VMID: writing satp, vsatp or hgatp empties contexts as a fence does.
 """
 
+from rvemu.hart.points import page_is_watched
 from rvemu.hart.regions import writable_page_word
 from rvemu.hart.state import (
     ADDEND,
@@ -51,6 +52,8 @@ def fill_data(h: Hart, address: U64, host: U64, stores: U1, page_bits: U6) -> No
     host: the host address of the byte at `address`.
     stores: whether a store would be allowed as well, and find nothing left to do (D is set).
     page_bits: log2 of the size in bytes of the page that the first stage maps."""
+    if h.shared.watch_count != 0 and page_is_watched(h, address):
+        return
     entry = (address >> 12) & (DATA_ENTRIES - 1)
     i = h.dtlb_base + entry * 4
     if h.dtlb[i + LOAD_TAG] == NO_PAGE:

@@ -9,7 +9,7 @@ registers: the hart, the instruction's slot, and the budget. In the calling conv
     slow_N_L   which saves pc and budget in the hart, calls the compiled model function, and
                delivers its trap.
     undecoded  decodes its slot, and starts over
-    straddling decodes an instruction that lies in two pages
+    straddling decodes an instruction that lies in two pages, or may have a breakpoint
     page_end   goes on in the next page
     resume     goes on at h.pc, wherever that is
     leave      saves where it is, and polls

@@ -7,16 +7,23 @@ comes one whose handler goes on in the next page.
 
 An instruction that can't have a slot in its page's row, because it lies in two pages or in a page
 whose permissions differ from one byte to the next, is decoded into the hart's *lone slots* each
-time it is executed.
+time it is executed. So is one at a breakpoint: there the handler is that of an instruction in two
+pages, and whether the hart is to stop is asked each time. Slots are of physical pages and
+breakpoints are virtual addresses, so what is asked for is the breakpoints of every virtual page
+through which the page was entered.
 """
 
 from rvemu.hart.access import fetch, fetch_instruction
-from rvemu.hart.decoded import SLOT_BYTES, decode_page
+from rvemu.hart.decoded import PAGE_MARK, SLOT_BYTES, decode_page
+from rvemu.hart.exceptions import stop
+from rvemu.hart.points import at_breakpoint, has_breakpoint
 from rvemu.hart.regions import physical_address
 from rvemu.hart.state import (
+    BREAKPOINTS,
     FETCH_DECODED,
     FETCH_ENTRIES,
     FETCH_TAG,
+    STOP_BREAKPOINT,
     STOP_FLUSH,
     Hart,
 )
@@ -30,6 +37,7 @@ from rvemu.lang import (
     cold,
     host_load16,
     host_load32,
+    host_load64,
     host_store8,
     host_store32,
     host_store64,
@@ -59,8 +67,19 @@ def enter_page(h: Hart) -> U1:
     slots = decode_page(h, physical_address(h, host))
     if slots == 0:
         h.stop_reason = STOP_FLUSH
+    elif h.shared.breakpoint_count != 0:
+        mark_breakpoints(h, slots)
     h.ftlb[i + FETCH_DECODED] = slots
     return 0
+
+
+def mark_breakpoints(h: Hart, slots: U64) -> None:
+    """Have the instructions at breakpoints of the virtual page at h.pc be executed alone."""
+    for n in range(min(h.shared.breakpoint_count, BREAKPOINTS)):
+        address = h.shared.breakpoints[n & (BREAKPOINTS - 1)]
+        if (address ^ h.pc) & PAGE_NUMBER == 0:
+            host_store64(u64(slots + (address & 0xFFE) * (SLOT_BYTES // 2)), h.shared.straddling)
+            host_store64(u64(slots + PAGE_MARK), 1)
 
 
 def fill_slot(h: Hart, slot: U64, raw: U32) -> None:
@@ -77,6 +96,9 @@ def fill_slot(h: Hart, slot: U64, raw: U32) -> None:
 @cold
 def decode_in_page(h: Hart, slot: U64) -> None:
     """Decode the instruction at h.pc into its slot of the current page."""
+    if host_load64(u64(h.page_slots + PAGE_MARK)) != 0 and has_breakpoint(h, h.pc, 0xFFF):
+        host_store64(slot, h.shared.straddling)
+        return
     address = u64(h.pc + h.page_addend)
     raw = host_load16(address)
     if raw & 3 != 3:
@@ -91,6 +113,8 @@ def decode_in_page(h: Hart, slot: U64) -> None:
 def decode_alone(h: Hart) -> None:
     """Decode the instruction at h.pc into the lone slots; after it, execution goes on by pc."""
     raw = fetch_instruction(h, h.pc)
+    if h.shared.breakpoint_count != 0 and at_breakpoint(h):
+        raise stop(h, STOP_BREAKPOINT)
     h.insn = raw
     slot = h.lone_slots
     fill_slot(h, slot, raw)
