@@ -22,7 +22,7 @@ def tdiv(a: int, b: int) -> int:
 
 
 def div(a: int, b: int) -> int:
-    """norm:div_by_zero, norm:div_overflow: no traps, but these values."""
+    """norm:div_by_zero, norm:signed_div_overflow: no traps, but these values."""
     return tdiv(a, b) if b else -1
 
 
@@ -193,7 +193,7 @@ def test_lui_and_auipc(rig: Rig) -> None:
 
 
 def test_x0_stays_zero_whatever_writes_it(rig: Rig) -> None:
-    """norm:x0_zero: results go nowhere, and sources may be the destination."""
+    """norm:x0eq0: results go nowhere, and sources may be the destination."""
     p = rig.assembler().li(S0, rig.data).li(A1, 5).li(A2, 7)
     p.op("sd", rs1=S0, rs2=A1)
     for name in ("add", "mul", "sltu", "xnor", "sh1add"):
