@@ -41,7 +41,7 @@ class Session:
         interactive = Terminal.is_ours(STDIN)
         self.terminal = Terminal(STDIN) if interactive else None
         # A terminal on which another job is in the foreground is not for us to read.
-        source = STDIN if interactive or not _is_terminal(STDIN) else None
+        source = STDIN if interactive or _is_file(STDIN) else None
         self.console = Console(
             machine, source, STDOUT, interactive=interactive, on_command=self._command
         )
@@ -87,8 +87,13 @@ class Session:
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:
         """End in good order on signals, and give the terminal back when stopped."""
-        before = {number: signal.signal(number, self._on_signal) for number in _SIGNALS}
-        before[signal.SIGTSTP] = signal.signal(signal.SIGTSTP, self._on_stop)
+        wanted = {**dict.fromkeys(_SIGNALS, self._on_signal), signal.SIGTSTP: self._on_stop}
+        # What whoever started us has chosen to ignore (nohup does) stays ignored.
+        before = {
+            number: signal.signal(number, handler)
+            for number, handler in wanted.items()
+            if signal.getsignal(number) is not signal.SIG_IGN
+        }
         try:
             yield
         finally:
@@ -163,8 +168,10 @@ class Session:
         return line.decode("utf-8", "replace")
 
 
-def _is_terminal(descriptor: int) -> bool:
+def _is_file(descriptor: int) -> bool:
+    """Whether a descriptor is open, and no terminal."""
     try:
-        return os.isatty(descriptor)
+        os.fstat(descriptor)
+        return not os.isatty(descriptor)
     except OSError:
         return False

@@ -167,13 +167,13 @@ def _find_guest(arguments: argparse.Namespace) -> tuple[Path, int]:
 
         if arguments.elf is not None or arguments.load_address is not None:
             raise RvemuError("give --guest NAME or a file, not both")
-        path = find_guest(arguments.guest)
-        info = next(guest for guest in list_guests() if guest.name == arguments.guest)
-        if info.needs_sbi:
+        known = {guest.name: guest for guest in list_guests()}
+        info = known.get(arguments.guest)
+        if info is not None and info.needs_sbi:
             raise RvemuError(
                 f"guest {info.name} starts in S-mode on SBI firmware, and --bios none gives it none"
             )
-        return path, info.harts
+        return find_guest(arguments.guest), info.harts if info is not None else 1
     if arguments.elf is None:
         raise RvemuError("run what? Give an ELF file, or --guest NAME (--list-guests names them)")
     return Path(arguments.elf), 1

@@ -1,5 +1,6 @@
 """Running the command itself."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,6 +10,13 @@ import pytest
 from asm import elf
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture(autouse=True)
+def python_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands run what is tested, installed or not."""
+    root = Path(__file__).parents[2]
+    monkeypatch.setenv("PYTHONPATH", f"{root}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
 
 
 @pytest.fixture
