@@ -11,16 +11,15 @@ Runs repeat bit for bit: guest time is the number of instructions attempted.
 """
 
 import ctypes
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rvemu.board import RAM_BASE, Board, BoardConfig
+from rvemu.clock import CLOCKS_PER_TICK, MachineClock
 from rvemu.devices.htif import Htif
 from rvemu.devices.syscon import Ending
 from rvemu.engine import make_engine
 from rvemu.errors import RvemuError
-from rvemu.hart.counters import request_poll
 from rvemu.hart.decoded import invalidate_physical
 from rvemu.hart.extensions import DEFAULT_ISA, Ext, isa_string, parse_isa
 from rvemu.hart.interrupts import clocks_to_timer
@@ -29,15 +28,11 @@ from rvemu.hart.state import DEVICE_ABSENT, DEVICE_DONE, PAGE_WATCHED, Hart, Sha
 from rvemu.hart.tlb import flush_all
 from rvemu.harts import HartView
 from rvemu.hooks import Hooks, Outcome, Reason
-from rvemu.lang import M64
 from rvemu.loader import Image, load_elf, load_raw, place
 from rvemu.memory import Ram
+from rvemu.output import GuestOutput
 from rvemu.scheduler import Scheduler
 from rvemu.stuck import StuckDetector, describe_waiting
-
-# Guest time: mtime counts at 10 MHz, one tick for this many instructions (a 1 GHz hart that
-# retires one instruction a cycle).
-CLOCKS_PER_TICK = 100
 
 # How many instructions are run before the host looks at its own affairs (console, Ctrl-C): a few
 # milliseconds' worth.
@@ -50,28 +45,6 @@ _SLICE_ACCESSES = 200
 _FAR = 1 << 46
 _NEVER = 1 << 62
 _FAR_WAITS = 100
-
-_MAX_PRINTED = 1 << 16
-
-
-class MachineClock:
-    """Guest time, which is the number of instructions attempted, and of clocks spent waiting."""
-
-    def __init__(self, machine: "Machine") -> None:
-        self._machine = machine
-
-    def time(self) -> int:
-        """mtime, in ticks of 100 ns."""
-        shared = self._machine.shared
-        ticks = self._machine.now // shared.clock_per_tick + shared.time_offset
-        return int(ticks) & M64
-
-    def set_time(self, value: int) -> None:
-        """Make mtime go on from a value."""
-        machine = self._machine
-        machine.shared.time_offset = (value - machine.now // machine.shared.clock_per_tick) & M64
-        for hart in machine.harts:
-            request_poll(hart.state)
 
 
 class Machine:
@@ -101,11 +74,10 @@ class Machine:
         self.extensions = parse_isa(isa)
         #: What is called while the machine runs.
         self.hooks = Hooks()
-        self.output = output
+        self._output = GuestOutput(output)
         #: How many device accesses were answered so far.
         self.device_accesses = 0
         self.shared = Shared()
-        self._printed = bytearray()
         self._stop_requested = False
         self._far_waits = 0
         self._slice_accesses = 0
@@ -121,9 +93,9 @@ class Machine:
         )
         self.board = Board(
             config,
-            MachineClock(self),
+            MachineClock(self.shared, self._states, lambda: self.now),
             self.harts,
-            on_output=self._print,
+            on_output=self._output.add,
             on_exit=self._finish,
         )
         self.htif: Htif | None = None
@@ -218,7 +190,7 @@ class Machine:
             image.tohost,
             image.fromhost,
             on_exit=self._htif_exit,
-            on_output=self._print,
+            on_output=self._output.add,
             read_input=self.htif.read_input if self.htif is not None else None,
         )
 
@@ -245,6 +217,15 @@ class Machine:
         return self.harts[0]
 
     @property
+    def output(self) -> Callable[[bytes], None] | None:
+        """Takes what the guest prints; without it that goes to stdout. It can be set."""
+        return self._output.take
+
+    @output.setter
+    def output(self, take: Callable[[bytes], None] | None) -> None:
+        self._output.take = take
+
+    @property
     def input_open(self) -> bool:
         """Whether input may still come from outside."""
         return self.hooks.input_open is not None and self.hooks.input_open()
@@ -267,9 +248,11 @@ class Machine:
         *,
         detect_stuck: bool | None = None,
     ) -> Outcome:
-        """Run until the guest ends the machine, or `budget` more instructions were attempted by all
-        harts together (exactly as many), or `until()` is true, which is asked between slices of
-        instructions, some milliseconds long.
+        """Run until the guest ends the machine, the clock has advanced by `budget`, or `until()`,
+        which is asked between slices of instructions, some milliseconds long, is true.
+
+        The clock counts the instructions that all harts together attempt, exactly; and what passes
+        while all of them wait, one for each nanosecond.
 
         detect_stuck: whether to look for guests that only repeat themselves; by default if there
         is no budget. What all harts wait for in vain is noticed in any case."""
@@ -281,7 +264,7 @@ class Machine:
         scheduler.stopping = False
         try:
             while self._ending is None:
-                self._flush_output()
+                self._output.flush()
                 for between in self.hooks.between:
                     between()
                 if self._stop_requested:
@@ -299,7 +282,7 @@ class Machine:
                     return Outcome(Reason.IDLE, detail=describe_waiting(self))
             return self._ending
         finally:
-            self._flush_output()
+            self._output.flush()
 
     def _interrupted(self) -> Outcome:
         self._stop_requested = False
@@ -338,7 +321,7 @@ class Machine:
             event = min(event, max(due - now, 1))
         per_tick = int(self.shared.clock_per_tick)
         if self.hooks.idle is not None:
-            self._flush_output()
+            self._output.flush()
             ticks = None if event >= _NEVER else -(-event // per_tick)
             passed = self.hooks.idle(ticks)
             if passed is None:
@@ -383,25 +366,6 @@ class Machine:
             self.scheduler.end_by(due)
         for on_device in self.hooks.device:
             on_device(number, address, width, value, write)
-
-    def _print(self, data: bytes) -> None:
-        self._printed += data
-        if len(self._printed) >= _MAX_PRINTED:
-            self._flush_output()
-
-    def _flush_output(self) -> None:
-        """Hand over what the guest has printed."""
-        if not self._printed:
-            return
-        data = bytes(self._printed)
-        self._printed.clear()
-        if self.output is not None:
-            self.output(data)
-        elif (stream := getattr(sys.stdout, "buffer", None)) is not None:
-            stream.write(data)
-            stream.flush()
-        else:  # a notebook's stdout
-            sys.stdout.write(data.decode("utf-8", "replace"))
 
     def _finish(self, code: int, kind: Ending) -> None:
         self._end(Outcome(Reason.RESET if kind is Ending.RESET else Reason.EXITED, code))

@@ -64,10 +64,11 @@ class Session:
     def _run(self, budget: int | None) -> Outcome | None:
         machine = self.machine
         detect_stuck = True
-        end = None if budget is None else machine.now + budget
         while True:
-            left = None if end is None else max(end - machine.now, 0)
-            outcome = machine.run(left, detect_stuck=detect_stuck)
+            before = machine.now
+            outcome = machine.run(budget, detect_stuck=detect_stuck)
+            if budget is not None:
+                budget = max(budget - (machine.now - before), 0)
             if self._signal is not None:
                 raise Signalled(self._signal)
             if self._quit:

@@ -4,6 +4,7 @@ import pytest
 from asm import BASE, SPIN, exit_with, op, put
 from test_machine import machine_with, map_one_page
 
+from rvemu import Machine
 from rvemu.monitor import Monitor, Wish
 
 CODE = op("addi", rd="a0", rs1="zero", imm=5) + op("addi", rd="a1", rs1="a0", imm=1) + SPIN
@@ -123,7 +124,6 @@ def test_wishes(monitor: Monitor) -> None:
         ("x 0x10 4", "error: 4 bytes at physical address 0x10 are not in memory"),
         ("x start 0", "error: 0: must be 1 to 65536"),
         ("csr mnothing", "error: no CSR 'mnothing'"),
-        ("csr hstatus", "error: the hart has no CSR hstatus"),
         ("walk 0 jump", "error: 'jump' is no access; there are: load, store, fetch"),
         ("hart 2", "error: no hart 2; there are 0 to 1"),
         ('x "', "error: No closing quotation"),
@@ -143,3 +143,8 @@ def test_expressions(monitor: Monitor) -> None:
         ("1_0", 10),
     ):
         assert monitor.value(text) == value
+
+
+def test_a_csr_of_an_extension_that_the_hart_lacks() -> None:
+    monitor = Monitor(Machine(engine="reference", memory=1 << 20, isa="rv64i_zicsr"))
+    assert monitor.execute("csr fcsr") == "error: the hart has no CSR fcsr"

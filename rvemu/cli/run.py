@@ -54,7 +54,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="the guest is a raw image, to be loaded and entered there",
     )
     add_engine_option(parser)
-    add("--max-instructions", type=count, metavar="N", help="stop after N instructions, as 5M")
+    add(
+        "--max-instructions",
+        type=count,
+        metavar="N",
+        help="stop after N instructions, as 5M; while all harts wait, a nanosecond counts as one",
+    )
     add("--no-reboot", action="store_true", help="end where the guest asks for a reset")
     add("--stats", action="store_true", help="say at the end how much ran, and how fast")
     add_machine_options(parser)
@@ -141,7 +146,7 @@ def _status(machine: Machine, outcome: Outcome | None) -> int:
             f"hart {n} at {machine.lookup(hart.pc)} in {hart.mode}-mode"
             for n, hart in enumerate(machine.harts[:4])
         )
-        _say(f"stopped by --max-instructions after {machine.now} instructions: {places}")
+        _say(f"stopped by --max-instructions after {machine.now} clocks: {places}")
     else:
         _say(f"the guest is stuck: {outcome.detail}")
     return UNFINISHED

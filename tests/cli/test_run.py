@@ -104,7 +104,7 @@ def test_a_limit_of_instructions(rvemu: Run, guest: Guest) -> None:
     done = rvemu("run", "--max-instructions", "1k", guest(SPIN, start=0))
     assert done.returncode == 124
     assert done.stderr == (
-        "rvemu: stopped by --max-instructions after 1000 instructions: "
+        "rvemu: stopped by --max-instructions after 1000 clocks: "
         "hart 0 at 0x80000000 <start> in M-mode\n"
     )
 
