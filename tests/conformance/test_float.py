@@ -238,7 +238,8 @@ def test_moves(rig: Rig, letter: str, suffix: str) -> None:
 
 @pytest.mark.parametrize("letter", ["h", "s"])
 def test_a_value_that_is_not_boxed_is_a_nan(rig: Rig, letter: str) -> None:
-    """norm:FP_nontransfer_instrs_improper_nan-boxed_input: any bit missing above makes it the canonical NaN (a quiet one)."""
+    """norm:FP_nontransfer_instrs_improper_nan-boxed_input: any bit missing above
+    makes it the canonical NaN, which is quiet."""
     kind, _ = FORMATS[letter]
     one = kind.emax << kind.f
     nan = boxed(kind, kind.nan)
