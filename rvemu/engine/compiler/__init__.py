@@ -10,5 +10,6 @@ frames.py       local variables, and the fast path's peculiarities
 core.py, static.py, fields.py, expressions.py, calls.py, statements.py
                 the compiler of one function, in layers
 function.py     one function, from its parameters to its return
+callable.py     compiled functions for Python to call
 program.py      functions, their copies for static arguments, constant tables
 """

@@ -120,7 +120,11 @@ class Fields(StaticParts):
                 raise CompileError("only a tuple may be indexed by a run-time value")
             name, bits, values = self.program.table(base.value)
             word = self.word(index)
-            arithmetic.exact(word)
+            r = arithmetic.exact(word)
+            if r.low < 0 or r.high >= len(base.value):
+                raise CompileError(
+                    f"an index in {r.low}..{r.high} of a table of {len(base.value)}: mask it"
+                )
             pointer = self.b.value(f"getelementptr i{bits}, ptr @{name}, i64 {word.text}")
             text = self.b.value(f"load i{bits}, ptr {pointer}, !invariant.load !2")
             if bits < 64:
