@@ -206,31 +206,26 @@ def store_conditional(h: Hart, address: U64, size: Static[int], value: U64) -> U
 
 def fetch(h: Hart, address: U64) -> U64:
     """The host address of the 2 bytes of an instruction at an address. They may be all that can be
-    read there: see `fetched_page_is_held`."""
+    read there: see `fetch_instruction`."""
     i = h.ftlb_base + ((address >> 12) & (FETCH_ENTRIES - 1)) * 4
     if h.ftlb[i + FETCH_TAG] == address & PAGE_MASK:
         return u64(address + h.ftlb[i + FETCH_ADDEND])
     return _fetch_slow(h, address)
 
 
-def fetched_page_is_held(h: Hart, address: U64) -> U1:
-    """Whether the whole page of an address that was just fetched may be executed. If not (PMP cuts
-    it), its instructions can only be fetched one by one, by `fetch_instruction`."""
-    i = h.ftlb_base + ((address >> 12) & (FETCH_ENTRIES - 1)) * 4
-    if h.ftlb[i + FETCH_TAG] == address & PAGE_MASK:
-        return 1
-    return 0
-
-
 def fetch_instruction(h: Hart, address: U64) -> U32:
     """The bits of the instruction at an address: 2 bytes, or 4 if its lowest two bits are ones. A
     fault of its second half, which may lie in another page, names that half's address."""
-    host = fetch(h, address)
-    first = host_load16(host)
+    i = h.ftlb_base + ((address >> 12) & (FETCH_ENTRIES - 1)) * 4
+    if address & 0xFFF <= 4096 - 4 and h.ftlb[i + FETCH_TAG] == address & PAGE_MASK:
+        raw = host_load32(u64(address + h.ftlb[i + FETCH_ADDEND]))
+        if raw & 3 == 3:
+            return raw
+        return raw & 0xFFFF
+    # In a page that is not held (PMP cuts it), each half is checked by itself.
+    first = host_load16(fetch(h, address))
     if first & 3 != 3:
         return first
-    if address & 0xFFF <= 4096 - 4 and fetched_page_is_held(h, address):
-        return host_load32(host)
     return first | host_load16(fetch(h, u64(address + 2))) << 16
 
 
