@@ -40,7 +40,6 @@ from rvemu.hart.tlb import PAGE_MASK, fill_data, fill_fetch
 from rvemu.hart.translate import check_pmp, translate
 from rvemu.hart.walk import PAGE_BITS
 from rvemu.lang import (
-    U1,
     U8,
     U16,
     U32,

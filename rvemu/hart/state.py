@@ -7,7 +7,7 @@ anywhere else.
 
 import ctypes
 from ctypes import c_int32, c_uint8, c_uint32, c_uint64
-from typing import Any
+from typing import Any, ClassVar
 
 from rvemu.lang import Range, fill_words
 
@@ -161,7 +161,7 @@ _SCALARS: list[tuple[str, Any]] = [
     ("pmp_active", c_uint8),  # entries from this one on are off
     ("physical_bits", c_uint8),
     # Time and budget. `budget` counts down with each instruction attempted; the engine polls when
-    # it goes below zero. instret = retire_end - budget and clock = clock_end - budget, at all times.
+    # it goes below zero. At all times instret = retire_end - budget, clock = clock_end - budget.
     ("budget", ctypes.c_int64),
     ("retire_end", c_uint64),
     ("clock_end", c_uint64),
@@ -277,7 +277,7 @@ class Hart(ctypes.Structure):
 
     # Values that a field keeps to, where its C type alone says too little to prove that an index
     # made from it is inside its array.
-    RANGES = {
+    RANGES: ClassVar = {
         "dtlb_base": Range(0, (CONTEXTS - 1) * DATA_WORDS),
         "ftlb_base": Range(0, (CONTEXTS - 1) * FETCH_WORDS),
         "data_context": Range(0, CONTEXTS - 1),
