@@ -280,7 +280,43 @@ def choice_of_widths(a: U64, b: U128) -> U64:
     return u64(a if a < 5 else b)  # here
 
 
+def chain_with_call(a: U64) -> U1:
+    """refused: a call in a chain of comparisons"""
+    return 1 < a < takes_byte(5)  # here
+
+
 def unpack_one(a: U64) -> U64:
     """refused: only a call's several results can be unpacked"""
     x, y = a  # here
     return x
+
+
+def fast_writes_first(h: Hart, a: U64) -> None:
+    """fast: something is written before the last place that may bail out"""
+    h.x[1] = a
+    if a == 5:
+        raise illegal_instruction(h)  # here
+
+
+def fast_writes_in_a_branch(h: Hart, a: U64) -> None:
+    """fast: something is written before the last place that may bail out"""
+    if a & 1:
+        h.x[1] = a
+    if a == 5:
+        raise illegal_instruction(h)  # here
+
+
+def fast_reads_stale(h: Hart, a: U64) -> None:
+    """fast: this is not up to date on the fast path: mark it slow=True"""
+    h.x[1] = h.budget  # here
+
+
+def fast_writes_pc(h: Hart, a: U64) -> None:
+    """fast: pc can't be written on the fast path"""
+    h.pc = a  # here
+
+
+def fast_loops(h: Hart, a: U64) -> None:
+    """fast: loop"""
+    while h.x[1] != a:  # here
+        h.x[1] = 0

@@ -426,3 +426,21 @@ def checked(h: Hart, n: U64) -> U64:
 def nothing_but_raising(h: Hart, a: U64) -> None:
     through_callers(h, a)
     h.mscratch = 0
+
+
+# --- The fast path ------------------------------------------------------------------------------
+
+
+def fast_load(h: Hart, rd: U5, a: U64) -> None:
+    if a & 7:
+        rare(h, a)
+    h.x[rd] = a + h.pc
+
+
+@cold
+def rare(h: Hart, a: U64) -> None:
+    h.mscratch = a
+
+
+def fast_jump(h: Hart, a: U64) -> None:
+    h.next_pc = a

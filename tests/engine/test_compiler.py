@@ -14,10 +14,13 @@ from random_values import any_value
 
 import rvemu.hart
 import rvemu.isa
+from rvemu.engine.compiler.builder import Builder
 from rvemu.engine.compiler.callable import NativeFunction, compile_functions
+from rvemu.engine.compiler.frames import FastPath
 from rvemu.engine.compiler.program import Program
 from rvemu.engine.compiler.signature import STATIC, signature, signature_or_none
-from rvemu.engine.compiler.values import CompileError
+from rvemu.engine.compiler.statements import Compiler
+from rvemu.engine.compiler.values import U64_RANGE, CompileError, Object, Value, Word
 from rvemu.engine.lockstep import differences
 from rvemu.hart.state import Hart, Shared
 from rvemu.lang import Range, Stop, Trap
@@ -178,3 +181,52 @@ def test_refusals(name: str) -> None:
 def test_the_function_at_fault_is_named_not_its_caller() -> None:
     with pytest.raises(CompileError, match=r"^compiler_refused:\d+, too_wide: the result may be"):
         Program().function(refused.calls_too_wide)
+
+
+# --- The fast path -------------------------------------------------------------------------------
+
+
+def _compile_fast(function: Callable[..., Any]) -> str:
+    """Compile a function as the body of a fast handler; the text."""
+
+    def stale(_: Builder) -> Word:
+        raise CompileError("this is not up to date on the fast path: mark it slow=True")
+
+    fields: dict[str, Any] = {
+        "pc": lambda b: Word(b.value("add i64 %pc, 0"), U64_RANGE),
+        "next_pc": lambda b: Word(b.value("add i64 %pc, 4"), U64_RANGE),
+        "budget": stale,
+    }
+
+    def jump(b: Builder, word: Word) -> None:
+        b.emit(f"store i64 {word.text}, ptr %target")
+
+    compiler = Compiler(Program(), {}, FastPath("bail", fields, jump))
+    arguments: dict[str, Value] = {}
+    for p in signature(function).parameters:
+        is_word = isinstance(p.kind, Range)
+        arguments[p.name] = Word(f"%{p.name}", p.kind) if is_word else Object(Hart, f"%{p.name}")
+    compiler.inline(function, arguments)
+    return compiler.b.body()
+
+
+def test_fast_path_bails_out_where_it_gets_cold() -> None:
+    text = _compile_fast(samples.fast_load)
+    assert "label %bail" in text
+    assert "call" not in text
+    assert "add i64 %pc, 0" in text
+
+
+def test_fast_path_keeps_the_target_of_a_jump() -> None:
+    assert "store i64 %a, ptr %target" in _compile_fast(samples.fast_jump)
+
+
+@pytest.mark.parametrize("name", [n for n in vars(refused) if n.startswith("fast_")])
+def test_refusals_on_the_fast_path(name: str) -> None:
+    function = getattr(refused, name)
+    lines, start = inspect.getsourcelines(function)
+    (marked,) = (start + n for n, line in enumerate(lines) if "# here" in line)
+    with pytest.raises(CompileError) as caught:
+        _compile_fast(function)
+    assert str(caught.value).startswith(f"compiler_refused:{marked}, {name}: ")
+    assert function.__doc__.removeprefix("fast: ") in str(caught.value)

@@ -4,7 +4,7 @@ import ast
 
 from rvemu.engine.compiler import arithmetic
 from rvemu.engine.compiler.fields import Fields
-from rvemu.engine.compiler.syntax import BINARY, COMPARE, UNARY
+from rvemu.engine.compiler.syntax import BINARY, COMPARE, UNARY, is_pure
 from rvemu.engine.compiler.values import CompileError, Static, Value, Word, Words, fits, join
 from rvemu.lang import Range
 
@@ -119,6 +119,8 @@ class Expressions(Fields):
                 self.b.branch(self.b.value(f"icmp ne {word.type} {word.text}, 0"), yes, no)
 
     def _comparison(self, node: ast.Compare) -> str:
+        if not all(is_pure(comparator) for comparator in node.comparators[1:]):
+            raise CompileError("a call in a chain of comparisons, which may not be reached")
         left = self.expression(node.left)
         tests = []
         for op, right_node in zip(node.ops, node.comparators, strict=True):
