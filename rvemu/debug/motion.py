@@ -1,0 +1,267 @@
+"""Running a machine for a debugger: which harts run and how, and why they stopped.
+
+A hart that continues runs at full speed. One that steps executes its instruction whatever
+breakpoint is there, and no interrupt comes before it, so that stepping through code does not end
+in the handler of a timer (`monitor step-interrupts on` lets them come). A step of WFI is done when
+the wait is over.
+
+A breakpoint stops a hart before its instruction, and a hart that goes on from a breakpoint for
+which it stopped does not stop for it again. An instruction that touches a watched range stops the
+hart when it is done. Nothing that happens to another hart at the same time is lost: it has not
+happened yet, and will when that hart runs again.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+
+from gdbstub import Event, Exited, Kind, Move, Output, Point, Reason, Resume, Sig, Stopped, ThreadId
+from rvemu import machine as machines
+from rvemu.debug.points import DebugPoints
+from rvemu.hart.interrupts import pending_interrupts, take_interrupt
+from rvemu.hart.state import (
+    PASS_NEXT,
+    PASS_NEXT_WATCHED,
+    PASS_NONE,
+    STOP_BREAKPOINT,
+    Hart,
+)
+from rvemu.machine import Machine, Outcome
+
+PROCESS = 1
+
+# Seconds that the guest runs before the debugger is listened to.
+SLICE = 0.02
+
+_REASONS = {
+    Kind.SOFTWARE: Reason.SOFTWARE_BREAKPOINT,
+    Kind.HARDWARE: Reason.HARDWARE_BREAKPOINT,
+    Kind.WRITE: Reason.WRITE,
+    Kind.READ: Reason.READ,
+    Kind.ACCESS: Reason.ACCESS,
+}
+
+
+def thread_of(number: int) -> ThreadId:
+    """The thread that a hart is."""
+    return ThreadId(PROCESS, number + 1)
+
+
+class Motion:
+    """Moves the harts of a machine.
+
+    hit: whether a hart that meets a point is to stop, after the point's expressions were seen to:
+    (point, hart).
+    """
+
+    def __init__(
+        self, machine: Machine, points: DebugPoints, hit: Callable[[Point, int], bool]
+    ) -> None:
+        self.machine = machine
+        #: The guest has ended, or was killed.
+        self.ended = False
+        #: All harts wait, and nothing in the machine will wake them.
+        self.idle = False
+        #: Interrupts are taken before a step, which then ends at their handler.
+        self.step_interrupts = False
+        #: How the run ended, if it did.
+        self.outcome: Outcome | None = None
+        self._points = points
+        self._hit = hit
+        self._moves: dict[int, Resume] = {}
+        self._stopped_at: dict[int, int] = {}  # where the client was told that a hart stands
+        self._waking: set[int] = set()  # harts whose step is a WFI
+        self._touched: dict[int, tuple[list[Point], int]] = {}  # watchpoints, and the address
+        self._events: list[Event] = []
+        self._stopped = False
+        self._deadline = 0.0
+        machine.hooks.point.append(self._on_point)
+
+    # --- What the client asks --------------------------------------------------------------------
+
+    def resume(self, actions: Mapping[int, Resume]) -> None:
+        """Let harts go, from the next slice on."""
+        for number, action in actions.items():
+            h = self._state(number)
+            if action.address is not None:
+                h.pc = action.address
+            at = self._stopped_at.pop(number, None)
+            h.point_pass = PASS_NEXT if at == h.pc else PASS_NONE
+            self._moves[number] = action
+
+    def halt(self, numbers: Iterable[int]) -> None:
+        """Make harts stand still."""
+        for number in numbers:
+            self._moves.pop(number, None)
+            self._waking.discard(number)
+
+    def forget(self) -> None:
+        """The machine begins anew: nobody moves, and nobody has stopped anywhere."""
+        self._moves.clear()
+        self._stopped_at.clear()
+        self._waking.clear()
+        self._touched.clear()
+        self.ended = self.idle = False
+        self.outcome = None
+        for hart in self.machine.harts:
+            hart.state.point_pass = PASS_NONE
+
+    def release(self) -> None:
+        """Let the machine run as without a debugger."""
+        self.machine.scheduler.held = set()
+        if self._on_point in self.machine.hooks.point:
+            self.machine.hooks.point.remove(self._on_point)
+
+    # --- Running ---------------------------------------------------------------------------------
+
+    def run_slice(self) -> list[Event]:
+        """Give the harts some time, and tell what happened; at most one hart stops."""
+        self._events = []
+        self._stopped = self.idle = False
+        stepping = any(action.move is not Move.CONTINUE for action in self._moves.values())
+        self._points.apply(exact=not stepping)
+        self._deadline = time.monotonic() + SLICE
+        if stepping:
+            self._step_all()
+        elif self._moves and not self.ended:
+            self._run(self._moves)
+        return self._events
+
+    def emit(self, text: str) -> None:
+        """Print on the debugger's console."""
+        self._events.append(Output(text.encode("utf-8", "replace")))
+
+    def stop(
+        self, number: int, signal: int = Sig.TRAP, reason: Reason | None = None, address: int = 0
+    ) -> None:
+        """A hart stops where it is. May be called by hooks."""
+        if self._stopped:
+            return
+        self._stopped = True
+        self._moves.pop(number, None)
+        self._waking.discard(number)
+        self._stopped_at[number] = int(self._state(number).pc)
+        self._events.append(Stopped(thread_of(number), signal, reason, address))
+        self.machine.scheduler.end_by(self.machine.now)
+
+    def _state(self, number: int) -> Hart:
+        return self.machine.harts[number].state
+
+    def _run(
+        self,
+        numbers: Iterable[int],
+        budget: int | None = None,
+        until: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Run some harts until a slice's end, or a stop."""
+        machine = self.machine
+        machine.scheduler.held = set(range(len(machine.harts))).difference(numbers)
+        outcome = machine.run(budget, until=lambda: self._enough() or until(), detect_stuck=False)
+        if outcome.reason is machines.Reason.EXITED:
+            self.ended = True
+            self.outcome = outcome
+            self._moves.clear()
+            code = outcome.code & 0xFF or (1 if outcome.code else 0)
+            self._events.append(Exited(PROCESS, code))
+        elif outcome.reason is machines.Reason.RESET:
+            machine.reboot()
+            self.emit("the guest has reset the machine\n")
+        elif outcome.reason is machines.Reason.IDLE:
+            self.idle = True
+        for number in list(self._touched):
+            self._finish_touch(number)
+
+    def _enough(self) -> bool:
+        return self._stopped or bool(self._touched) or time.monotonic() >= self._deadline
+
+    # --- Stepping --------------------------------------------------------------------------------
+
+    def _step_all(self) -> None:
+        """Give each hart an instruction in turn, until one is done."""
+        while self._moves and not self.ended:
+            waited = 0
+            for number, action in list(self._moves.items()):
+                if self._waits(number):
+                    waited += 1
+                else:
+                    self._step(number, action)
+                if self._stopped or self.ended:
+                    return
+            if waited == len(self._moves):
+                self._run((), until=self._somebody_wakes)
+            if time.monotonic() >= self._deadline:
+                return
+
+    def _waits(self, number: int) -> bool:
+        """Whether a hart is in WFI and stays there."""
+        h = self._state(number)
+        if h.waiting and pending_interrupts(h) & h.mie:
+            h.waiting = 0
+        return bool(h.waiting)
+
+    def _somebody_wakes(self) -> bool:
+        return not all(map(self._waits, self._moves))
+
+    def _step(self, number: int, action: Resume) -> None:
+        self.idle = False
+        h = self._state(number)
+        if number in self._waking:
+            self._waking.discard(number)
+            self._finish_step(number, action)
+            return
+        if action.move is not Move.CONTINUE:
+            if h.point_pass == PASS_NONE and self._meets_breakpoint(number):
+                return
+            if self.step_interrupts and self._interrupted(h):
+                self._finish_step(number, action)
+                return
+            h.point_pass = PASS_NEXT
+        before = self.machine.now
+        self._run((number,), 1)
+        if self._stopped or self.ended or self.machine.now == before:
+            return
+        if action.move is Move.CONTINUE:
+            return
+        if h.waiting:
+            self._waking.add(number)
+        else:
+            h.point_pass = PASS_NONE
+            self._finish_step(number, action)
+
+    def _finish_step(self, number: int, action: Resume) -> None:
+        pc = self._state(number).pc
+        if action.move is Move.STEP or not action.start <= pc < action.end:
+            self.stop(number)
+
+    def _interrupted(self, h: Hart) -> bool:
+        """Take an interrupt, if one would be taken now."""
+        before = (int(h.pc), int(h.priv), int(h.mstatus), int(h.vsstatus))
+        take_interrupt(h)
+        return before != (h.pc, h.priv, h.mstatus, h.vsstatus)
+
+    # --- Points ----------------------------------------------------------------------------------
+
+    def _on_point(self, number: int) -> None:
+        """A hart has met a breakpoint or a watchpoint."""
+        h = self._state(number)
+        if h.stop_reason == STOP_BREAKPOINT:
+            if not self._meets_breakpoint(number):
+                h.point_pass = PASS_NEXT
+            return
+        self._touched[number] = (self._points.watching(h.watch_number), int(h.watch_address))
+        h.point_pass = PASS_NEXT_WATCHED
+        self.machine.scheduler.end_by(self.machine.now + 1)
+
+    def _meets_breakpoint(self, number: int) -> bool:
+        """Whether a hart stops for a breakpoint at its pc. (Each point's expressions are seen
+        to: they may print.)"""
+        met = [p for p in self._points.at(int(self._state(number).pc)) if self._hit(p, number)]
+        if met:
+            self.stop(number, reason=_REASONS[met[0].kind])
+        return bool(met)
+
+    def _finish_touch(self, number: int) -> None:
+        """A hart has done an instruction that touched a watched range."""
+        points, address = self._touched.pop(number)
+        met = [point for point in points if self._hit(point, number)]
+        if met:
+            self.stop(number, reason=_REASONS[met[0].kind], address=address)
