@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 from asm import elf
-
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
+from command import Run
 
 
 @pytest.fixture(autouse=True)

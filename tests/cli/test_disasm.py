@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from asm import SPIN, exit_with, op
-from conftest import Run
+from command import Run
 
 from rvemu.guests import find_guest
 

@@ -24,7 +24,7 @@ from asm import (
     put,
     sleepy_echo_guest,
 )
-from conftest import Run
+from command import Run
 from elf_builder import E_CLASS, E_MACHINE, Elf, Load, patched
 
 from rvemu.cli.run import exit_status

@@ -63,6 +63,12 @@ class OnTerminal:
     def is_raw(self) -> bool:
         return not termios.tcgetattr(self.terminal)[3] & (termios.ICANON | termios.ECHO)
 
+    def wait_until_raw(self) -> None:
+        end = time.monotonic() + 20
+        while not self.is_raw():
+            assert time.monotonic() < end
+            time.sleep(0.01)
+
     def close(self) -> None:
         if self.process.poll() is None:
             self.process.kill()
@@ -147,7 +153,9 @@ def test_the_monitor(start: Start) -> None:
     user.expect(b"error: no command 'nonsense'")
     user.type(b"csr mie\n")
     user.expect(b"MEIE     0x1")
+    user.expect(b"(rvemu) ")
     user.type(b"continue\n")
+    user.wait_until_raw()
     user.type(b"z")
     user.expect(b"z")
     user.type(b"\x01c")
@@ -180,9 +188,7 @@ def test_in_the_background_it_leaves_the_terminal_alone(start: Start) -> None:
     os.waitid(os.P_PID, user.process.pid, os.WSTOPPED | os.WNOWAIT)
     assert termios.tcgetattr(user.terminal) == user.before
     os.kill(user.process.pid, signal.SIGCONT)
-    end = time.monotonic() + 10
-    while not user.is_raw() and time.monotonic() < end:
-        time.sleep(0.01)
+    user.wait_until_raw()
     user.type(b"q")
     assert user.status() == 0
 
