@@ -9,6 +9,8 @@
     .balign 4
     .globl trap_entry
 trap_entry:
+    .cfi_startproc
+    TRAP_HANDLER_CFI DWARF_MEPC
     csrrw sp, mscratch, sp
     addi sp, sp, -TRAP_FRAME_SIZE
     SAVE_REGISTERS
@@ -23,6 +25,7 @@ trap_entry:
     csrr t0, mtval
     sd t0, TRAP_FRAME_TVAL(sp)
 
+    TRAP_FRAME_CFI sp, DWARF_MEPC
     mv a0, sp
     call trap_handler
 
@@ -35,6 +38,7 @@ trap_entry:
     RESTORE_REGISTERS
     ld sp, 2 * 8(sp)
     mret
+    .cfi_endproc
 
 // trap_init(): sends every M-mode trap to trap_entry.
     .globl trap_init

@@ -26,6 +26,28 @@
     .endr
 .endm
 
+// Tells a debugger where the interrupted program's registers are from here on: in the frame that a
+// register holds the address of. Stands between .cfi_startproc and .cfi_endproc of a handler that
+// began with TRAP_HANDLER_CFI; `epc` is the CSR's DWARF number, below.
+.macro TRAP_FRAME_CFI base, epc
+    .cfi_def_cfa \base, 0
+    .irp n, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31
+    .cfi_offset \n, \n * 8
+    .endr
+    .cfi_offset \epc, TRAP_FRAME_EPC
+.endm
+
+// It was interrupted and made no call, and goes on where the CSR says.
+.macro TRAP_HANDLER_CFI epc
+    .cfi_signal_frame
+    .cfi_return_column \epc
+.endm
+
+#define DWARF_SEPC 4417 // 4096 + the number of the CSR
+#define DWARF_MEPC 4929
+
+    .cfi_sections .debug_frame
+
 #else
 
 #include <stdint.h>

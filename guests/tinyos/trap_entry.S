@@ -8,6 +8,8 @@
     .text
     .balign 4
 user_trap_entry:
+    .cfi_startproc
+    TRAP_HANDLER_CFI DWARF_SEPC
     csrrw sp, sscratch, sp
     SAVE_REGISTERS
     csrr t0, sscratch
@@ -21,11 +23,14 @@ user_trap_entry:
     csrr t0, stval
     sd t0, TRAP_FRAME_TVAL(sp)
 
+    mv s0, sp // saved by user_trap, for debuggers
+    TRAP_FRAME_CFI s0, DWARF_SEPC
     mv a0, sp
     la sp, kernel_stack_top
     la t0, kernel_trap_entry
     csrw stvec, t0
     call user_trap // returns the frame of the process to run next
+    .cfi_endproc
 
 // enter_user(frame): the first process starts as if it returned from a trap.
     .globl enter_user
