@@ -1,7 +1,5 @@
 """Running conformance tests: verdicts, limits, trails, workers that die, JUnit."""
 
-import os
-import time
 from pathlib import Path
 from xml.etree import ElementTree as Xml
 
@@ -13,6 +11,7 @@ from rvemu.conformance.junit import write_junit
 from rvemu.conformance.results import Result, Verdict, tally
 from rvemu.conformance.single import Options, run_test
 from rvemu.errors import RvemuError
+from tests.conformance.hostile import Deadly, Endless
 from tests.conformance.programs import DATA, TOHOST, exits_with, hangs, prints, program, traps
 from tests.elf_builder import E_CLASS, E_MACHINE, E_TYPE, patched
 
@@ -158,24 +157,6 @@ def test_workers_share_the_tests(tmp_path: Path) -> None:
     results = list(workers.run_all([(p, "reference") for p in programs], SMALL, jobs=2))
     assert sorted((r.name, r.passed) for r in results) == [(f"g-p-{n}", n == 0) for n in range(5)]
     assert (tally(results).passed, tally(results).failed) == (1, 4)
-
-
-class Deadly(Program):
-    """Kills whoever asks for its group: the worker."""
-
-    def __reduce__(self) -> tuple[object, tuple[object, ...]]:
-        return _die, ()
-
-
-def _die() -> None:
-    os.kill(os.getpid(), 9)
-
-
-class Endless(Program):
-    """Keeps the worker busy for ever."""
-
-    def __reduce__(self) -> tuple[object, tuple[object, ...]]:
-        return time.sleep, (3600,)
 
 
 def test_a_worker_that_dies_costs_only_its_test(tmp_path: Path) -> None:
