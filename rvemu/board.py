@@ -22,6 +22,7 @@ from rvemu.errors import RvemuError
 from rvemu.fdt import Node, cells, cells64, strings, to_dtb
 from rvemu.loader import Reserved
 from rvemu.memory import PAGE_SIZE, Ram
+from rvemu.reset_vector import INFORMATION_OFFSET, reset_vector
 
 ROM_BASE, ROM_SIZE = 0x1000, 0xF000
 FINISHER_BASE = 0x10_0000
@@ -188,20 +189,11 @@ class Board:
         """Let the devices see the time."""
         self.rtc.update()
 
-    def program_reset_vector(self, entry: int, device_tree: int) -> None:
-        """Put code into the ROM that enters `entry` with the hart id in a0 and the device
-        tree's address in a1, as on QEMU's board; a hart that starts at `ROM_BASE` runs it."""
-        code = (
-            0x0000_0297,  # auipc t0, 0
-            0xF140_2573,  # csrr  a0, mhartid
-            0x0202_B583,  # ld    a1, 32(t0)
-            0x0182_B283,  # ld    t0, 24(t0)
-            0x0002_8067,  # jr    t0
-            0x0000_0000,
-        )
-        words = b"".join(word.to_bytes(4, "little") for word in code)
-        data = entry.to_bytes(8, "little") + device_tree.to_bytes(8, "little")
-        self.rom.write(ROM_BASE, words + data)
+    def program_reset_vector(self, entry: int, device_tree: int, next_entry: int = 0) -> int:
+        """Put code into the ROM that starts a hart as `rvemu.reset_vector` says; a hart that
+        starts at `ROM_BASE` runs it. Returns the address that it puts into a2."""
+        self.rom.write(ROM_BASE, reset_vector(entry, device_tree, next_entry))
+        return ROM_BASE + INFORMATION_OFFSET
 
     def place_device_tree(self) -> PlacedTree:
         """Make the device tree's blob and choose where it goes: at the end of RAM, but below

@@ -74,6 +74,10 @@ class Image:
     xlen: int = 64
     #: What was odd but harmless, one line each, for the user to see.
     warnings: tuple[str, ...] = ()
+    #: Where firmware is to go on, in S-mode; None where there is nothing for it to start.
+    next_entry: int | None = None
+    #: Physical addresses of an initial RAM disk: its first byte and the one after its last.
+    initrd: tuple[int, int] | None = None
 
     @property
     def symbols(self) -> dict[str, int]:

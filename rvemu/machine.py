@@ -12,9 +12,11 @@ Runs repeat bit for bit: guest time is the number of instructions attempted.
 
 import ctypes
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rvemu.board import RAM_BASE, Board, BoardConfig
+from rvemu.boot import assemble
 from rvemu.clock import CLOCKS_PER_TICK, MachineClock
 from rvemu.devices.htif import Htif
 from rvemu.devices.syscon import Ending
@@ -161,6 +163,20 @@ class Machine:
         self._place(image)
         return image
 
+    def boot(
+        self,
+        kernel: Path | str | None = None,
+        *,
+        firmware: Path | str | None = None,
+        initrd: Path | str | None = None,
+    ) -> Image:
+        """Load what makes a system: firmware, which starts in M-mode (without it, the kernel does),
+        a kernel (ELF or Linux `Image`), and the kernel's initial RAM disk. Raises `RvemuError`,
+        with nothing changed, if it can't be."""
+        image = assemble(self.board, firmware=firmware, kernel=kernel, initrd=initrd)
+        self._place(image)
+        return image
+
     def reboot(self) -> None:
         """Reset the machine and load its guest once more. (Memory that the guest's image does not
         cover keeps its content, as on a board.)"""
@@ -169,17 +185,26 @@ class Machine:
             self._place(self.image)
 
     def _place(self, image: Image) -> None:
-        tree = self.board.place_device_tree()
-        htif = self._htif_of(image)
-        place(image, self.board.ram, [tree.reserved])
+        before = self.board.config
+        self.board.config = replace(before, initrd=image.initrd)
+        try:
+            tree = self.board.place_device_tree()
+            htif = self._htif_of(image)
+            place(image, self.board.ram, [tree.reserved])
+        except RvemuError:
+            self.board.config = before
+            raise
         self.board.ram.write(tree.address, tree.blob)
-        self.board.program_reset_vector(image.entry, tree.address)
+        information = self.board.program_reset_vector(
+            image.entry, tree.address, image.next_entry or 0
+        )
         self.image = image
         self._watch(htif)
         for n, hart in enumerate(self.harts):
             hart["pc"] = image.entry
             hart["a0"] = n
             hart["a1"] = tree.address
+            hart["a2"] = information
 
     def _htif_of(self, image: Image) -> Htif | None:
         """The host interface at an image's `tohost` and `fromhost`, if it has these."""
