@@ -11,6 +11,7 @@ examples:
   rvemu run --load-address 0x80000000 image.bin
   rvemu run --trace=trace.txt guest.elf
   rvemu run --explain-faults --trace-traps guest.elf
+  rvemu run --gdb --gdb-wait guest.elf  (as QEMU's -s -S), and `rvemu debug` starts gdb as well
 
 on a terminal:
   Ctrl-A x quits, Ctrl-A c opens the monitor, Ctrl-A h helps; Ctrl-C goes to the guest.
@@ -28,16 +29,21 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from rvemu.cli.machine_options import add_engine_option, add_machine_options, build_machine
 from rvemu.cli.quantities import count
 from rvemu.errors import RvemuError
 from rvemu.machine import Machine, Outcome, Reason
 
+if TYPE_CHECKING:
+    from rvemu.session import Session
+
 UNFINISHED = 124
 
 STDERR = "-"
+
+_GDB_ENDPOINT = ":1234"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -63,6 +69,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--no-reboot", action="store_true", help="end where the guest asks for a reset")
     add("--stats", action="store_true", help="say at the end how much ran, and how fast")
     add_machine_options(parser)
+    _add_gdb_options(parser)
     seeing = parser.add_argument_group("seeing what happens")
     seeing.add_argument(
         "--trace",
@@ -90,10 +97,34 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_gdb_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("debugging (docs/gdb.md)")
+    add = group.add_argument
+    add(
+        "--gdb",
+        nargs="?",
+        const=_GDB_ENDPOINT,
+        metavar="ADDR",
+        help=f"wait for gdb at HOST:PORT, :PORT, unix:PATH, or - (default: {_GDB_ENDPOINT})",
+    )
+    add("--gdb-wait", action="store_true", help="do not start the guest before gdb does")
+    add(
+        "--gdb-loss",
+        choices=("continue", "stop", "kill"),
+        default="continue",
+        help="what becomes of the guest if gdb vanishes (default: continue)",
+    )
+    add("-s", dest="gdb", action="store_const", const=_GDB_ENDPOINT, help="as --gdb")
+    add("-S", dest="gdb_wait", action="store_true", help="as --gdb-wait")
+
+
 def execute(arguments: argparse.Namespace) -> int:
     """Do it; the exit status."""
     if arguments.list_guests:
         return _list_guests()
+    if arguments.elf is None and arguments.gdb is not None and not arguments.guest:
+        # `--gdb guest.elf`: what looks like gdb's address is the guest.
+        arguments.elf, arguments.gdb = arguments.gdb, _GDB_ENDPOINT
     if arguments.elf is None and arguments.trace not in (None, STDERR) and not arguments.guest:
         # `--trace guest.elf`: what looks like the trace's file is the guest.
         arguments.elf, arguments.trace = arguments.trace, STDERR
@@ -105,7 +136,7 @@ def execute(arguments: argparse.Namespace) -> int:
     if arguments.signature is not None:
         _check_signature(machine, arguments.signature)
     with _traces(arguments, machine):
-        status = _run(arguments, machine)
+        status = _run(arguments, machine, path)
     if arguments.signature is not None:
         from rvemu.signature import write_signature
 
@@ -118,10 +149,28 @@ def exit_status(code: int) -> int:
     return code & 0xFF or (0 if code == 0 else 0xFF)
 
 
-def _run(arguments: argparse.Namespace, machine: Machine) -> int:
-    from rvemu.session import Session, Signalled
+def _session(arguments: argparse.Namespace, machine: Machine, path: Path) -> "Session":
+    from rvemu.session import Session
 
-    session = Session(machine, _say, reboot=not arguments.no_reboot)
+    if arguments.gdb is None and not arguments.gdb_wait:
+        return Session(machine, _say, reboot=not arguments.no_reboot)
+    from rvemu.debug.session import DebugSession
+
+    return DebugSession(
+        machine,
+        _say,
+        arguments.gdb or _GDB_ENDPOINT,
+        path=path if arguments.load_address is None else None,
+        wait=arguments.gdb_wait,
+        on_loss=arguments.gdb_loss,
+        reboot=not arguments.no_reboot,
+    )
+
+
+def _run(arguments: argparse.Namespace, machine: Machine, path: Path) -> int:
+    from rvemu.session import Signalled
+
+    session = _session(arguments, machine, path)
     started = time.perf_counter()
     try:
         outcome = session.run(arguments.max_instructions)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gdbstub import CONTINUE, EndpointError, Server
+from gdbstub.endpoint import Stdio
 from gdbstub.server import OnLoss
 from rvemu.board import TIMEBASE_FREQUENCY
 from rvemu.debug.target import DebugTarget
@@ -14,7 +15,7 @@ from rvemu.errors import RvemuError
 from rvemu.machine import Machine, Outcome
 from rvemu.session import Session, Signalled
 
-DEFAULT_ENDPOINT = ":1234"
+STDERR = 2
 
 # Seconds for which nobody is listened to while there is nothing to do: the debugger is heard at
 # once, the console and signals when it is over.
@@ -34,7 +35,7 @@ class DebugSession(Session):
         self,
         machine: Machine,
         say: Callable[[str], None],
-        endpoint: str = DEFAULT_ENDPOINT,
+        endpoint: str,
         *,
         path: Path | str | None = None,
         wait: bool = False,
@@ -46,8 +47,10 @@ class DebugSession(Session):
         try:
             self.server = Server(self.target, endpoint, wait=wait, on_loss=on_loss)
         except EndpointError as error:
-            raise RvemuError(f"--gdb: {error}") from None
+            raise RvemuError(str(error)) from None
         super().__init__(machine, say, reboot=reboot)
+        if isinstance(self.server.address, Stdio):
+            self.console.source, self.console.sink = None, STDERR
         self._console_idle = machine.hooks.idle
         machine.hooks.idle = self._idle
         # Nobody is attached: all harts run.
