@@ -4,10 +4,9 @@
 count bytes.
 """
 
-from elf_builder import Elf, Load
-
 from rvemu.isa import INSTRUCTIONS
 from rvemu.isa.disassembler import INTEGER_REGISTERS
+from tests.elf_builder import Elf, Load
 
 BASE = 0x8000_0000
 FINISHER = 0x10_0000

@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import pytest
-from asm import SPIN, elf
-from test_images import image
 
 from rvemu import Machine
 from rvemu.errors import RvemuError
 from rvemu.fdt import from_dtb
+from tests.asm import SPIN, elf
+from tests.test_images import image
 
 BASE = 0x8000_0000
 MIB = 1 << 20

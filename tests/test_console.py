@@ -4,14 +4,14 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from asm import SPIN, WFI, echo_guest, elf, exit_with, la, op, put, sleepy_echo_guest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_machine import machine_with
 
 from rvemu import Machine, Reason
 from rvemu.console import Command, Console, EscapeParser
 from rvemu.errors import RvemuError
+from tests.asm import SPIN, WFI, echo_guest, elf, exit_with, la, op, put, sleepy_echo_guest
+from tests.test_machine import machine_with
 
 # --- Ctrl-A --------------------------------------------------------------------------------------
 

@@ -5,7 +5,13 @@ import struct
 import tracemalloc
 
 import pytest
-from elf_builder import (
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from rvemu.errors import RvemuError
+from rvemu.loader import Reserved, load_elf, load_raw, place
+from rvemu.memory import Ram
+from tests.elf_builder import (
     E_CLASS,
     E_DATA,
     E_ENTRY,
@@ -24,12 +30,6 @@ from elf_builder import (
     patched,
     phdr_field,
 )
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-
-from rvemu.errors import RvemuError
-from rvemu.loader import Reserved, load_elf, load_raw, place
-from rvemu.memory import Ram
 
 BASE = 0x8000_0000
 GLOBAL_FUNC, GLOBAL_OBJECT, GLOBAL_LABEL, LOCAL_LABEL = 0x12, 0x11, 0x10, 0x00

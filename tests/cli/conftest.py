@@ -7,8 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from asm import elf
-from command import Run
+
+from tests.asm import elf
+from tests.cli.command import Run
 
 
 @pytest.fixture(autouse=True)

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from asm import SPIN, exit_with, op
-from command import Run
 
 from rvemu.guests import find_guest
+from tests.asm import SPIN, exit_with, op
+from tests.cli.command import Run
 
 Guest = Callable[..., str]
 CODE = op("addi", rd="a0", rs1="zero", imm=5) + b"\x01\0" + SPIN

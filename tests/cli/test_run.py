@@ -9,7 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from asm import (
+
+from rvemu.cli.run import exit_status
+from tests.asm import (
     BASE,
     SPIN,
     UART,
@@ -24,10 +26,8 @@ from asm import (
     put,
     sleepy_echo_guest,
 )
-from command import Run
-from elf_builder import E_CLASS, E_MACHINE, Elf, Load, patched
-
-from rvemu.cli.run import exit_status
+from tests.cli.command import Run
+from tests.elf_builder import E_CLASS, E_MACHINE, Elf, Load, patched
 
 Guest = Callable[..., str]
 

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from asm import SPIN, WFI, echo_guest, elf, exit_with, li, op, put, sleepy_echo_guest
+
+from tests.asm import SPIN, WFI, echo_guest, elf, exit_with, li, op, put, sleepy_echo_guest
 
 
 class OnTerminal:

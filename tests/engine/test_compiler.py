@@ -7,10 +7,7 @@ from importlib import import_module
 from random import Random
 from typing import Any
 
-import compiler_refused as refused
-import compiler_samples as samples
 import pytest
-from random_values import any_value
 
 import rvemu.hart
 import rvemu.isa
@@ -24,6 +21,9 @@ from rvemu.engine.compiler.values import U64_RANGE, CompileError, Object, Value,
 from rvemu.engine.lockstep import differences
 from rvemu.hart.state import Hart, Shared
 from rvemu.lang import Range, Stop, Trap
+from tests.engine import compiler_refused as refused
+from tests.engine import compiler_samples as samples
+from tests.engine.random_values import any_value
 
 Case = tuple[Callable[..., Any], tuple[Any, ...]]
 

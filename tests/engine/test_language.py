@@ -7,11 +7,11 @@ from random import Random
 from typing import Any
 
 import pytest
-from random_values import any_value
 
 from rvemu.engine.compiler import intrinsics
 from rvemu.engine.compiler.callable import NativeFunction, compile_functions
 from rvemu.engine.compiler.signature import signature
+from tests.engine.random_values import any_value
 
 _FLOAT64 = (
     *(0, 1, 0x000F_FFFF_FFFF_FFFF, 0x0010_0000_0000_0000, 0x3FE0_0000_0000_0000),

@@ -6,22 +6,6 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from memory_rig import (
-    DEVICE,
-    PAGE,
-    RAM_BASE,
-    RAM_SIZE,
-    ROM_BASE,
-    RW,
-    RWX,
-    A,
-    D,
-    Fault,
-    R,
-    Rig,
-    V,
-    X,
-)
 
 from rvemu.hart.access import (
     fetch,
@@ -53,6 +37,22 @@ from rvemu.hart.state import (
     U_MODE,
 )
 from rvemu.lang import host_load16
+from tests.hart.memory_rig import (
+    DEVICE,
+    PAGE,
+    RAM_BASE,
+    RAM_SIZE,
+    ROM_BASE,
+    RW,
+    RWX,
+    A,
+    D,
+    Fault,
+    R,
+    Rig,
+    V,
+    X,
+)
 
 LOADS: dict[int, Callable[..., Any]] = {1: load8, 2: load16, 4: load32, 8: load64}
 STORES: dict[int, Callable[..., Any]] = {1: store8, 2: store16, 4: store32, 8: store64}

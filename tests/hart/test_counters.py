@@ -2,13 +2,13 @@
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from model_hart import CLOCKS_PER_TICK, VS, M, complete, enter, new_hart, read, write
 
 from rvemu.hart import exceptions
 from rvemu.hart.counters import clock, instret, request_poll, set_budget, time
 from rvemu.hart.fields import COUNTINHIBIT
 from rvemu.hart.traps import take_trap
 from rvemu.lang import M64
+from tests.hart.model_hart import CLOCKS_PER_TICK, VS, M, complete, enter, new_hart, read, write
 
 IR, CY = COUNTINHIBIT.IR.mask, COUNTINHIBIT.CY.mask
 

@@ -1,7 +1,13 @@
 """Who may access which CSR, and what refusing raises."""
 
 import pytest
-from model_hart import (
+
+from rvemu.hart.csr_table import BY_NAME, CSRS
+from rvemu.hart.csrs import csr_read, csr_write
+from rvemu.hart.exceptions import Cause
+from rvemu.hart.fields import FS_CLEAN, FS_DIRTY, HSTATUS, MENVCFG, MSTATUS, SSTATUS
+from rvemu.lang import M64, Trap, get, put
+from tests.hart.model_hart import (
     HS,
     VS,
     VU,
@@ -17,12 +23,6 @@ from model_hart import (
     read,
     write,
 )
-
-from rvemu.hart.csr_table import BY_NAME, CSRS
-from rvemu.hart.csrs import csr_read, csr_write
-from rvemu.hart.exceptions import Cause
-from rvemu.hart.fields import FS_CLEAN, FS_DIRTY, HSTATUS, MENVCFG, MSTATUS, SSTATUS
-from rvemu.lang import M64, Trap, get, put
 
 ILLEGAL = Cause.ILLEGAL_INSTRUCTION
 VIRTUAL = Cause.VIRTUAL_INSTRUCTION

@@ -3,7 +3,6 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from model_hart import VS, M, complete, enter, new_hart, read, set_bits, write
 
 from rvemu.hart.csr_table import CSRS
 from rvemu.hart.extensions import DEFAULT_ISA, Ext, parse_isa
@@ -21,6 +20,7 @@ from rvemu.hart.fields import (
 )
 from rvemu.hart.state import CONTEXT_S, CONTEXT_S_SUM, CONTEXT_U, CONTEXT_VS_SUM, STOP_FLUSH, Hart
 from rvemu.lang import M64, get, put
+from tests.hart.model_hart import VS, M, complete, enter, new_hart, read, set_bits, write
 
 WRITABLE = [c.name for c in CSRS if c.write is not None]
 values = st.one_of(

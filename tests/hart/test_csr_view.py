@@ -1,11 +1,11 @@
 """CSRs as the monitor and the debugger see them."""
 
 import pytest
-from model_hart import VU, WITHOUT_H, enter, new_hart, read
 
 from rvemu.errors import RvemuError
 from rvemu.hart import csr_view
 from rvemu.hart.csr_table import CSRS
+from tests.hart.model_hart import VU, WITHOUT_H, enter, new_hart, read
 
 
 def test_peek_knows_no_privilege() -> None:

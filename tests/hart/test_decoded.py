@@ -4,7 +4,6 @@ import ctypes
 from collections.abc import Iterator
 
 import pytest
-from memory_rig import PAGE, RAM_BASE, ROM_BASE, Rig
 
 from rvemu.hart.access import fetch, load8, locate_for_amo, store8, store64, zero_block
 from rvemu.hart.decoded import (
@@ -26,6 +25,7 @@ from rvemu.hart.state import (
     STORE_TAG,
     Hart,
 )
+from tests.hart.memory_rig import PAGE, RAM_BASE, ROM_BASE, Rig
 
 PAGES = 3
 UNDECODED, PAGE_END, DECODED = 0x1111, 0x2222, 0x3333

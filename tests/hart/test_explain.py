@@ -1,7 +1,6 @@
 """Explanations of page walks."""
 
 import pytest
-from memory_rig import DEVICE, PAGE, RAM_BASE, RW, RWX, A, D, R, Rig, U, V, X
 
 from rvemu.hart.exceptions import FETCH, LOAD, STORE
 from rvemu.hart.explain import REASONS, Walk, explain
@@ -17,6 +16,7 @@ from rvemu.hart.walk import (
     STAGE_S,
     STAGE_VS,
 )
+from tests.hart.memory_rig import DEVICE, PAGE, RAM_BASE, RW, RWX, A, D, R, Rig, U, V, X
 
 VA = 0x1234_5678
 GPA = 0x4000_2000

@@ -2,7 +2,6 @@
 and loads and stores at V=1. Numbers are of the list of corners that implementations got wrong."""
 
 import pytest
-from memory_rig import DEVICE, PAGE, RAM_BASE, RW, RWX, A, Fault, Rig, U, V, X
 
 from rvemu.hart.access import (
     fetch,
@@ -18,6 +17,7 @@ from rvemu.hart.access import (
 from rvemu.hart.exceptions import Cause
 from rvemu.hart.fields import HSTATUS, MODE_SV39, PMP_NAPOT
 from rvemu.hart.state import M_MODE, S_MODE, STOP_READ, STOP_WRITE, U_MODE
+from tests.hart.memory_rig import DEVICE, PAGE, RAM_BASE, RW, RWX, A, Fault, Rig, U, V, X
 
 VA = 0x1234_5000
 GPA = 0x4000_2000

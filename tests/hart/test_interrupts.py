@@ -5,20 +5,6 @@ import itertools
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from model_hart import (
-    CLOCKS_PER_TICK,
-    HS,
-    VS,
-    VU,
-    WITHOUT_H,
-    M,
-    U,
-    complete,
-    enter,
-    new_hart,
-    read,
-    write,
-)
 
 from rvemu.hart.counters import clock, instret, set_budget
 from rvemu.hart.fields import MENVCFG, MIP, MSTATUS, SSTATUS
@@ -34,6 +20,20 @@ from rvemu.hart.state import (
 )
 from rvemu.hart.traps import return_from_m
 from rvemu.lang import M64
+from tests.hart.model_hart import (
+    CLOCKS_PER_TICK,
+    HS,
+    VS,
+    VU,
+    WITHOUT_H,
+    M,
+    U,
+    complete,
+    enter,
+    new_hart,
+    read,
+    write,
+)
 
 INTERRUPT = 1 << 63
 ALL = 0x1EEE

@@ -3,7 +3,6 @@
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from memory_rig import Rig
 
 from rvemu.hart.exceptions import FETCH, LOAD, STORE
 from rvemu.hart.fields import MSECCFG, PMP_NA4, PMP_NAPOT, PMP_OFF, PMP_TOR
@@ -17,6 +16,7 @@ from rvemu.hart.pmp import (
 )
 from rvemu.hart.state import M_MODE, S_MODE, U_MODE
 from rvemu.lang import M64
+from tests.hart.memory_rig import Rig
 
 R, W, X, L = 1, 2, 4, 0x80
 TOR, NA4, NAPOT = PMP_TOR << 3, PMP_NA4 << 3, PMP_NAPOT << 3

@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from memory_rig import DEVICE, PAGE, RAM_BASE, ROM_BASE, RW, RWX, A, D, R, Rig, U, V, W
 
 from rvemu.hart.access import fetch, load8, store8
 from rvemu.hart.fences import fence_guest, fence_supervisor, fence_virtual
@@ -35,6 +34,7 @@ from rvemu.hart.state import (
 )
 from rvemu.hart.tlb import flush_address, flush_all, flush_context, flush_supervisor
 from rvemu.lang import M64
+from tests.hart.memory_rig import DEVICE, PAGE, RAM_BASE, ROM_BASE, RW, RWX, A, D, R, Rig, U, V, W
 
 VA = 0x40_0000
 TARGET = RAM_BASE + 0x3000

@@ -6,23 +6,6 @@ import struct
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from memory_rig import (
-    PAGE,
-    RAM_BASE,
-    RW,
-    RWX,
-    A,
-    D,
-    Fault,
-    G,
-    R,
-    Rig,
-    U,
-    V,
-    W,
-    X,
-)
-from naive_walk import NaiveWalk, RefusedError, Stage
 
 from rvemu.hart.exceptions import FETCH, LOAD, STORE, Cause
 from rvemu.hart.extensions import Ext
@@ -49,6 +32,23 @@ from rvemu.hart.walk import (
     translate_stages,
 )
 from rvemu.lang import Static, put
+from tests.hart.memory_rig import (
+    PAGE,
+    RAM_BASE,
+    RW,
+    RWX,
+    A,
+    D,
+    Fault,
+    G,
+    R,
+    Rig,
+    U,
+    V,
+    W,
+    X,
+)
+from tests.hart.naive_walk import NaiveWalk, RefusedError, Stage
 
 MODES = [MODE_SV39, MODE_SV48, MODE_SV57]
 VA = 0x1234_5678

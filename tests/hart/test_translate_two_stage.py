@@ -2,7 +2,6 @@
 Translation"). Numbers in names are of the list of corners that other implementations got wrong."""
 
 import pytest
-from memory_rig import DEVICE, PAGE, RAM_BASE, RW, RWX, A, D, Fault, G, R, Rig, U, V, W, X
 
 from rvemu.hart.exceptions import FETCH, LOAD, STORE, Cause
 from rvemu.hart.fields import MENVCFG, MODE_BARE, MODE_SV39, MODE_SV48, MODE_SV57
@@ -10,6 +9,23 @@ from rvemu.hart.pmp import LOAD_EXECUTABLE
 from rvemu.hart.state import S_MODE, U_MODE
 from rvemu.hart.translate import translate
 from rvemu.hart.walk import READ_TABLE, WRITE_TABLE
+from tests.hart.memory_rig import (
+    DEVICE,
+    PAGE,
+    RAM_BASE,
+    RW,
+    RWX,
+    A,
+    D,
+    Fault,
+    G,
+    R,
+    Rig,
+    U,
+    V,
+    W,
+    X,
+)
 
 VA = 0x1234_5678
 GPA = 0x4000_2000  # guest-physical, mapped to TARGET

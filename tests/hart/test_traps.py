@@ -3,7 +3,6 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from model_hart import HS, PC, VS, VU, WITHOUT_H, M, U, cause_of, enter, new_hart, read, write
 
 from rvemu.hart import exceptions
 from rvemu.hart.control import jump
@@ -13,6 +12,20 @@ from rvemu.hart.fields import HSTATUS, MSTATUS, SSTATUS
 from rvemu.hart.state import STOP_TRAP, Hart
 from rvemu.hart.traps import return_from_m, return_from_s, take_trap
 from rvemu.lang import M64, get, put
+from tests.hart.model_hart import (
+    HS,
+    PC,
+    VS,
+    VU,
+    WITHOUT_H,
+    M,
+    U,
+    cause_of,
+    enter,
+    new_hart,
+    read,
+    write,
+)
 
 MODES = (M, HS, U, VS, VU)
 MTVEC, STVEC, VSTVEC = 0x1000, 0x2000, 0x3000

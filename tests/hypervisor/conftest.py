@@ -1,7 +1,8 @@
 """What the tests of the hypervisor extension share."""
 
 import pytest
-from lab import Lab
+
+from tests.hypervisor.lab import Lab
 
 
 @pytest.fixture

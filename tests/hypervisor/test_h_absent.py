@@ -1,13 +1,13 @@
 """Without H, by the ISA string or by misa, nothing of it is there; and the default has it."""
 
 import pytest
-from lab import BY_NAME, DATA, ILLEGAL, WITH_H, Lab, Taken, causes, encode, number
-from test_h_csrs import H_CSRS, VS_CSRS
 
 from rvemu.hart.extensions import DEFAULT_ISA, Ext, parse_isa
 from rvemu.hart.fields import MSTATUS
 from rvemu.lang import M64
 from rvemu.machine import Machine
+from tests.hypervisor.lab import BY_NAME, DATA, ILLEGAL, WITH_H, Lab, Taken, causes, encode, number
+from tests.hypervisor.test_h_csrs import H_CSRS, VS_CSRS
 
 MISA_H = 1 << 7
 INSTRUCTIONS = [name for name, i in BY_NAME.items() if "h" in i.extensions]

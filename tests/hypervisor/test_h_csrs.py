@@ -2,10 +2,10 @@
 which at V=1."""
 
 import pytest
-from lab import DATA, ILLEGAL, VIRTUAL, Lab, Taken, causes, encode, number
 
 from rvemu.hart.fields import HSTATUS, SSTATUS
 from rvemu.lang import M64
+from tests.hypervisor.lab import DATA, ILLEGAL, VIRTUAL, Lab, Taken, causes, encode, number
 
 H_CSRS = [
     "hstatus", "hedeleg", "hideleg", "hie", "htimedelta", "hcounteren", "hgeie", "henvcfg",

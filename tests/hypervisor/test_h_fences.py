@@ -1,7 +1,8 @@
 """HFENCE, HINVAL and SFENCE.VMA at V=1: what they must drop, and that they drop it."""
 
 import pytest
-from lab import DATA, GPA, GVA, PAGE, RWX, Lab, Taken, U, encode
+
+from tests.hypervisor.lab import DATA, GPA, GVA, PAGE, RWX, Lab, Taken, U, encode
 
 MEGABYTES_2 = 1 << 21
 

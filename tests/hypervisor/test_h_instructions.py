@@ -2,7 +2,9 @@
 in names are of the list of corners that implementations got wrong."""
 
 import pytest
-from lab import (
+
+from rvemu.hart.fields import HSTATUS, MSTATUS, SSTATUS
+from tests.hypervisor.lab import (
     BY_NAME,
     DATA,
     GVA,
@@ -27,8 +29,6 @@ from lab import (
     encode,
     number,
 )
-
-from rvemu.hart.fields import HSTATUS, MSTATUS, SSTATUS
 
 LOADS = ("hlv.b", "hlv.bu", "hlv.h", "hlv.hu", "hlv.w", "hlv.wu", "hlv.d", "hlvx.hu", "hlvx.wu")
 STORES = ("hsv.b", "hsv.h", "hsv.w", "hsv.d")

@@ -1,10 +1,10 @@
 """Interrupts of guests: who sees which, by what name, and which comes first."""
 
 import pytest
-from lab import Lab, Taken, causes, number
 
 from rvemu.hart.fields import HSTATUS, SSTATUS
 from rvemu.lang import M64
+from tests.hypervisor.lab import Lab, Taken, causes, number
 
 VSSI, VSTI, VSEI, SGEI = 2, 6, 10, 12
 SSI, STI, SEI = 1, 5, 9

@@ -1,7 +1,10 @@
 """Traps into M, HS and VS, delegation, and returns from them."""
 
 import pytest
-from lab import (
+
+from rvemu.hart.fields import HSTATUS, MSTATUS, SSTATUS
+from rvemu.lang import M64
+from tests.hypervisor.lab import (
     DATA,
     GPA,
     GVA,
@@ -21,9 +24,6 @@ from lab import (
     encode,
     number,
 )
-
-from rvemu.hart.fields import HSTATUS, MSTATUS, SSTATUS
-from rvemu.lang import M64
 
 ECALLS = {"M": 11, "S": 9, "U": 8, "VS": 10, "VU": 8}
 PRIVILEGE = {"M": 3, "S": 1, "U": 0, "VS": 1, "VU": 0}

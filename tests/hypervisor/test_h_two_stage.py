@@ -1,7 +1,10 @@
 """Two-stage address translation: what each stage checks, and what its faults report."""
 
 import pytest
-from lab import (
+
+from rvemu.board import RAM_BASE
+from rvemu.hart.fields import HGATP, MODE_BARE, MODE_SV39, MODE_SV48, MODE_SV57, SATP
+from tests.hypervisor.lab import (
     DATA,
     FETCH_ACCESS,
     FETCH_GUEST,
@@ -32,9 +35,6 @@ from lab import (
     causes,
     encode,
 )
-
-from rvemu.board import RAM_BASE
-from rvemu.hart.fields import HGATP, MODE_BARE, MODE_SV39, MODE_SV48, MODE_SV57, SATP
 
 VALUE = 0x8877_6655_4433_2211
 MODES = [MODE_SV39, MODE_SV48, MODE_SV57]

@@ -1,13 +1,13 @@
 """CSR instructions: what is read, what is written, and when neither happens."""
 
 import pytest
-from lone_hart import LoneHart
 
 from rvemu.hart.csr_table import BY_NAME
 from rvemu.hart.exceptions import Cause
 from rvemu.hart.fields import MIP
 from rvemu.hart.privilege import set_privilege
 from rvemu.lang import M64, Trap
+from tests.isa.lone_hart import LoneHart
 
 MSCRATCH = BY_NAME["mscratch"].number
 MVENDORID = BY_NAME["mvendorid"].number  # read-only

@@ -6,7 +6,6 @@ import random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from lone_hart import BY_NAME, EVERYTHING, LoneHart, operands_in
 
 from rvemu.hart.extensions import BY_NAME as EXTENSIONS
 from rvemu.hart.extensions import parse_isa
@@ -14,6 +13,7 @@ from rvemu.isa import ILLEGAL, INSTRUCTIONS
 from rvemu.isa.compressed import COMPRESSED
 from rvemu.isa.decoder import ROWS, Row, decode, row_of
 from rvemu.lang import X0_SINK
+from tests.isa.lone_hart import BY_NAME, EVERYTHING, LoneHart, operands_in
 
 
 @pytest.fixture(scope="module")

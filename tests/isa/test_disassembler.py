@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from lone_hart import EVERYTHING
 
 from rvemu.hart.extensions import parse_isa
 from rvemu.isa import ILLEGAL
 from rvemu.isa.decoder import ROWS, row_of
 from rvemu.isa.disassembler import disassemble
 from rvemu.symbols import Symbol, SymbolTable
+from tests.isa.lone_hart import EVERYTHING
 
 PC = 0x8000_0010
 

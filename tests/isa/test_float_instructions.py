@@ -4,9 +4,7 @@ boxed and noted around the arithmetic."""
 from collections.abc import Callable, Iterator
 from functools import cache
 
-import float_oracle as oracle
 import pytest
-from float_cases import INTERESTING, any_bits
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,6 +16,8 @@ from rvemu.isa import d, f, zfh
 from rvemu.isa.encoding import Instruction, instructions_of
 from rvemu.isa.softfloat_format import D, Format, H, S
 from rvemu.lang import Trap, put
+from tests.isa import float_oracle as oracle
+from tests.isa.float_cases import INTERESTING, any_bits
 
 INSTRUCTIONS = {i.name: i for module in (f, d, zfh) for i in instructions_of(module)}
 LOADS_AND_STORES = {"flh", "flw", "fld", "fsh", "fsw", "fsd"}

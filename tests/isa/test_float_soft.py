@@ -2,15 +2,15 @@
 
 from collections.abc import Iterator
 
-import float_oracle as oracle
 import pytest
-from float_cases import INTERESTING, any_bits
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rvemu.hart.state import Hart, Shared
 from rvemu.isa import softfloat_arith, softfloat_convert
 from rvemu.isa.softfloat_format import D, Format, H, S
+from tests.isa import float_oracle as oracle
+from tests.isa.float_cases import INTERESTING, any_bits
 
 FORMATS = [pytest.param(fmt, id=name) for name, fmt in (("h", H), ("s", S), ("d", D))]
 MODE = st.sampled_from(oracle.MODES)

@@ -1,7 +1,8 @@
 """HLV, HLVX and HSV: sizes and extension. (Their translation is tested with the hart.)"""
 
 import pytest
-from lone_hart import BASE, LoneHart
+
+from tests.isa.lone_hart import BASE, LoneHart
 
 DATA = bytes.fromhex("88c7b6a594837261")
 

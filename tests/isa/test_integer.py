@@ -6,9 +6,9 @@ from collections.abc import Callable
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from lone_hart import BY_NAME, LoneHart
 
 from rvemu.lang import M64
+from tests.isa.lone_hart import BY_NAME, LoneHart
 
 HART = LoneHart()
 

@@ -3,11 +3,11 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from lone_hart import CODE, LoneHart
 
 from rvemu.hart.exceptions import Cause
 from rvemu.hart.extensions import parse_isa
 from rvemu.lang import M64, Trap
+from tests.isa.lone_hart import CODE, LoneHart
 
 CASES = [
     # rs1, rs2, and which branches are taken

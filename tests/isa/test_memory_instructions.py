@@ -6,11 +6,11 @@ from collections.abc import Callable
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from lone_hart import BASE, BY_NAME, SIZE, LoneHart
 
 from rvemu.hart.exceptions import Cause
 from rvemu.hart.state import DEVICE_ABSENT, DEVICE_NONE
 from rvemu.lang import M64, Trap
+from tests.isa.lone_hart import BASE, BY_NAME, SIZE, LoneHart
 
 HART = LoneHart()
 LOADS = {

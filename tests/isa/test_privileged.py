@@ -1,13 +1,13 @@
 """System instructions: what they do, and in which modes they are which exception."""
 
 import pytest
-from lone_hart import BASE, CODE, EVERYTHING, LoneHart
 
 from rvemu.hart.exceptions import Cause
 from rvemu.hart.extensions import parse_isa
 from rvemu.hart.fields import HSTATUS, MENVCFG, MSTATUS
 from rvemu.hart.privilege import set_privilege
 from rvemu.lang import Field, Trap
+from tests.isa.lone_hart import BASE, CODE, EVERYTHING, LoneHart
 
 ILLEGAL, VIRTUAL = Cause.ILLEGAL_INSTRUCTION, Cause.VIRTUAL_INSTRUCTION
 MODES = {"U": (0, 0), "S": (1, 0), "M": (3, 0), "VU": (0, 1), "VS": (1, 1)}
