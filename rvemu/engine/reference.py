@@ -4,10 +4,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from rvemu.hart.access import fetch_instruction
-from rvemu.hart.exceptions import stop
 from rvemu.hart.interrupts import poll
-from rvemu.hart.points import at_breakpoint
-from rvemu.hart.state import DEVICE_NONE, STOP_BREAKPOINT, STOP_FLUSH, STOP_NONE, Hart, Shared
+from rvemu.hart.points import stop_at_breakpoint
+from rvemu.hart.state import DEVICE_NONE, STOP_FLUSH, STOP_NONE, Hart, Shared
 from rvemu.hart.traps import take_trap
 from rvemu.isa import INSTRUCTIONS
 from rvemu.isa.decoder import decode
@@ -73,9 +72,9 @@ class ReferenceEngine:
                 if h.stop_reason != STOP_NONE:
                     return int(h.stop_reason)
             try:
+                if shared.breakpoint_count:
+                    stop_at_breakpoint(h)
                 raw = fetch_instruction(h, h.pc)
-                if shared.breakpoint_count and at_breakpoint(h):
-                    raise stop(h, STOP_BREAKPOINT)
                 function, operands, length = known.get(raw) or self._decode(h, raw)
                 h.insn = raw
                 h.insn_length = length

@@ -1,10 +1,12 @@
 """The debugger's breakpoints and watchpoints: whether a hart is to stop before it goes on.
 
 Both are virtual addresses, in whatever mode and address space. A hart stops *before* the
-instruction at a breakpoint, and before an instruction whose load or store touches a watched range
-(after all that may make it fault), with nothing of it done. The host then has the hart pass:
-`point_pass = PASS_NEXT` makes the next instruction begin whatever breakpoint is there, and without
-an interrupt before it; `PASS_NEXT_WATCHED` makes it run to its end.
+instruction at a breakpoint is fetched, even where that would fault: a debugger has functions return
+to a breakpoint on the stack, which need not be executable. It stops before an instruction whose
+load or store touches a watched range, after all that may make it fault, with nothing of it done.
+The host then has the hart pass: `point_pass = PASS_NEXT` makes the next instruction begin whatever
+breakpoint is there, and without an interrupt before it; `PASS_NEXT_WATCHED` makes it run to its
+end.
 
 Whoever sets points has to call `rvemu.hart.tlb.flush_all` for watchpoints and
 `rvemu.hart.decoded.release_all_decoded` for breakpoints. Watched pages are never in the TLBs, and
@@ -17,6 +19,7 @@ from rvemu.hart.state import (
     DEVICE_NONE,
     PASS_CURRENT_WATCHED,
     PASS_NONE,
+    STOP_BREAKPOINT,
     STOP_WATCHPOINT,
     WATCHPOINTS,
     Hart,
@@ -36,12 +39,12 @@ def has_breakpoint(h: Hart, address: U64, mask: Static[int]) -> U1:
     return 0
 
 
-def at_breakpoint(h: Hart) -> U1:
-    """Whether the hart is to stop before the instruction at pc. To be asked only if there are any
-    breakpoints, after the instruction was fetched."""
-    if h.point_pass != PASS_NONE or h.device_state != DEVICE_NONE:
-        return 0
-    return has_breakpoint(h, h.pc, M64)
+def stop_at_breakpoint(h: Hart) -> None:
+    """Stop if there is a breakpoint at pc."""
+    if h.shared.breakpoint_count == 0 or h.point_pass != PASS_NONE:
+        return
+    if h.device_state == DEVICE_NONE and has_breakpoint(h, h.pc, M64):
+        raise stop(h, STOP_BREAKPOINT)
 
 
 def page_is_watched(h: Hart, address: U64) -> U1:

@@ -15,15 +15,13 @@ through which the page was entered.
 
 from rvemu.hart.access import fetch, fetch_instruction
 from rvemu.hart.decoded import PAGE_MARK, SLOT_BYTES, decode_page
-from rvemu.hart.exceptions import stop
-from rvemu.hart.points import at_breakpoint, has_breakpoint
+from rvemu.hart.points import has_breakpoint, stop_at_breakpoint
 from rvemu.hart.regions import physical_address
 from rvemu.hart.state import (
     BREAKPOINTS,
     FETCH_DECODED,
     FETCH_ENTRIES,
     FETCH_TAG,
-    STOP_BREAKPOINT,
     STOP_FLUSH,
     Hart,
 )
@@ -60,6 +58,7 @@ def handler_address(index: U16, length: U64) -> U64:
 def enter_page(h: Hart) -> U1:
     """Make the page at h.pc executable, unless it is: its fetch entry then names its slots. 1 if
     its instructions must be executed alone."""
+    stop_at_breakpoint(h)
     host = fetch(h, h.pc)
     i = h.ftlb_base + ((h.pc >> 12) & (FETCH_ENTRIES - 1)) * 4
     if h.ftlb[i + FETCH_TAG] != h.pc & PAGE_NUMBER:
@@ -112,9 +111,8 @@ def decode_in_page(h: Hart, slot: U64) -> None:
 @cold
 def decode_alone(h: Hart) -> None:
     """Decode the instruction at h.pc into the lone slots; after it, execution goes on by pc."""
+    stop_at_breakpoint(h)
     raw = fetch_instruction(h, h.pc)
-    if h.shared.breakpoint_count != 0 and at_breakpoint(h):
-        raise stop(h, STOP_BREAKPOINT)
     h.insn = raw
     slot = h.lone_slots
     fill_slot(h, slot, raw)
