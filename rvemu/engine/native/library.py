@@ -27,7 +27,7 @@ def _source_digest() -> str:
 
 
 def _compile() -> bytes:
-    from rvemu.engine.native.handlers import interpreter
+    from rvemu.engine.native.interpreter import interpreter
 
     say = sys.stderr.isatty()
     if say:
