@@ -16,6 +16,8 @@ The program counter is not kept: a slot is 16 bytes for 2 bytes of code, so
 pc = slot / 8 + h.page_bias.
 """
 
+from typing import Any
+
 from rvemu.engine.compiler import intrinsics
 from rvemu.engine.compiler.builder import Builder
 from rvemu.engine.compiler.program import Program
