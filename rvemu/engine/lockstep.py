@@ -140,11 +140,14 @@ def _element_name(array: str, n: int) -> str:
 
 # --- TLBs ----------------------------------------------------------------------------------------
 
+# More entries than this are compared all at once, by their tags.
+_MANY = FILL_LOG // 8
+
 
 def _filled(left: Hart, right: Hart, which: str, context: int, entries: int) -> range | list[int]:
-    """The entries of a context that may be held: those in its log, or all."""
+    """The entries of a context that may be held: those in its log; or all, if those are many."""
     counts = getattr(left, f"{which}_filled")[context], getattr(right, f"{which}_filled")[context]
-    if max(counts) > FILL_LOG:
+    if max(counts) > _MANY:
         return range(entries)
     found: set[int] = set()
     for h, count in zip((left, right), counts, strict=True):

@@ -81,12 +81,14 @@ class ReferenceEngine:
                 h.next_pc = (h.pc + length) & M64
                 function(h, *operands)
                 h.pc = h.next_pc
-            except Trap:
+            except Trap as trap:
+                trap.__traceback__ = None  # there is one Trap, which would keep all frames
                 take_trap(h)
                 if h.stop_reason != STOP_NONE:
                     h.budget -= 1
                     return int(h.stop_reason)
-            except Stop:
+            except Stop as stop:
+                stop.__traceback__ = None
                 h.restart = 0
                 return int(h.stop_reason)
             h.budget -= 1

@@ -23,7 +23,7 @@ from rvemu.fuzz.words import Words
 from rvemu.hart.extensions import Ext
 from rvemu.hart.fields import SATP
 from rvemu.hart.reset import reset
-from rvemu.hart.state import Hart, Shared
+from rvemu.hart.state import FILL_LOG, Hart, Shared
 from rvemu.lang import put
 
 # Cases that draw their programs from one pool of instructions.
@@ -74,6 +74,8 @@ class Case:
     clock_per_tick: int
     time_offset: int
     salt: int  # what devices answer
+    logged: int  # entries that the logs of the TLBs name at the start (they are empty all the same)
+    pool_pages: int  # decoded pages that the native engine may have
     #: Where to go on after traps; None to leave a trap to its handler. Empty: the host does not
     #: look at traps at all.
     resumptions: tuple[Resumption | None, ...]
@@ -123,6 +125,8 @@ class Generator:
             rng.choice((1, 3, 10, 100)),
             rng.choice((0, 5, rng.getrandbits(64))),
             rng.getrandbits(32),
+            rng.choice((*(0,) * 24, *(FILL_LOG + 1,) * 6, FILL_LOG - 2)),
+            rng.choice((*(1000,) * 30, 8, 5)),
             tuple(_resumption(rng) for _ in range(32)) if number % 4 else (),
         )
 

@@ -80,11 +80,18 @@ def _cause_name(cause: int) -> str:
     return Cause(cause).name.lower()
 
 
+# Decoded instructions that are kept, for each of so many sets of extensions: random programs bring
+# new ones for ever.
+_KEPT = 1 << 14
+_SETS_KEPT = 12
+
+
 class CountingEngine(ReferenceEngine):
     """The reference engine, which notes what it executes."""
 
     def __init__(self, shared: Shared, harts: Sequence[Hart]) -> None:
         super().__init__(shared, harts)
+        self._counting: dict[int, Callable[..., None]] = {}
         self.count_in(Coverage())
 
     def count_in(self, coverage: Coverage) -> None:
@@ -92,7 +99,21 @@ class CountingEngine(ReferenceEngine):
         self._instructions = coverage.instructions
         self._csrs = coverage.csrs
 
+    def _decode(self, h: Hart, raw: int) -> tuple[Callable[..., None], tuple[int, ...], int]:
+        known = self._decoded[h.extensions]
+        if len(known) >= _KEPT:
+            known.clear()
+        if len(self._decoded) > _SETS_KEPT:
+            self._decoded = {h.extensions: known}
+        return super()._decode(h, raw)
+
     def function_of(self, number: int) -> Callable[..., None]:
+        if number not in self._counting:
+            self._counting[number] = self._counted(number)
+        return self._counting[number]
+
+    def _counted(self, number: int) -> Callable[..., None]:
+        """An instruction's function, and a count of how often it returns."""
         function = super().function_of(number)
         if INSTRUCTIONS[number].encoding.operand("csr"):
 

@@ -18,7 +18,9 @@ from rvemu.hart.state import (
     DATA_WORDS,
     DEVICE_ABSENT,
     DEVICE_DONE,
+    FETCH_ENTRIES,
     FETCH_WORDS,
+    FILL_LOG,
     M_MODE,
     STOP_BUDGET,
     STOP_READ,
@@ -76,6 +78,7 @@ class Rig:
             self.shared.harts[n] = ctypes.addressof(hart)
         self.engine = make_engine(self.shared, self.harts)
         self._own = [(int(h.shared_host), int(h.lone_slots)) for h in self.harts]
+        self._pool_pages = int(self.shared.pool_pages)
         #: Accesses of devices since the case was loaded.
         self.accesses: list[DeviceAccess] = []
         #: Traps taken since then, if the harts' `trap_hooks` are on: (cause, target).
@@ -90,6 +93,7 @@ class Rig:
         self.traps = []
         self._salt = case.salt
         self.shared.pool_used = 0
+        self.shared.pool_pages = min(case.pool_pages, self._pool_pages)
         self.shared.clock_per_tick = case.clock_per_tick
         self.shared.time_offset = case.time_offset
         for words in self._words:
@@ -97,6 +101,7 @@ class Rig:
         ctypes.memmove(self.ram.host_address, case.ram, RAM_SIZE)
         for n, head in enumerate(case.heads):
             self._load_hart(n, head)
+            _fill_logs(self.harts[n], case.logged)
             self.harts[n].trap_hooks = int(bool(case.resumptions))
         for n in range(len(case.heads), HARTS):
             _empty_tlbs(self.harts[n])
@@ -189,6 +194,23 @@ class Rig:
         else:
             setattr(h, event.kind, event.value)
         request_poll(h)
+
+
+# What logs of TLBs may say: entries by number, for each context.
+_DATA_LOG = (ctypes.c_uint64 * (CONTEXTS * FILL_LOG))(*list(range(FILL_LOG)) * CONTEXTS)
+_FETCH_LOG = (ctypes.c_uint64 * (CONTEXTS * FILL_LOG))(
+    *[n % FETCH_ENTRIES for n in range(FILL_LOG)] * CONTEXTS
+)
+
+
+def _fill_logs(h: Hart, count: int) -> None:
+    """Let the logs name entries that were filled once, as after many accesses."""
+    if not count:
+        return
+    ctypes.memmove(h.dtlb_log, _DATA_LOG, ctypes.sizeof(_DATA_LOG))
+    ctypes.memmove(h.ftlb_log, _FETCH_LOG, ctypes.sizeof(_FETCH_LOG))
+    for context in range(CONTEXTS):
+        h.dtlb_filled[context] = h.ftlb_filled[context] = count
 
 
 def _empty_tlbs(h: Hart) -> None:

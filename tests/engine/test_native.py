@@ -6,6 +6,7 @@ from rvemu.engine import make_engine
 from rvemu.errors import RvemuError
 from rvemu.fuzz.assembly import assemble, code
 from rvemu.hart.csr_table import BY_NAME
+from rvemu.lang import STOP, TRAP
 from rvemu.machine import Machine, Reason
 
 BASE = 0x8000_0000
@@ -106,3 +107,19 @@ def test_fallback(
     assert said.count("\n") == 1
     assert "using the reference engine, which is slow" in said
     assert (str(error).splitlines() or ["RuntimeError"])[0] in said
+
+
+def test_traps_leave_nothing_behind() -> None:
+    """There is one Trap and one Stop: their tracebacks would grow with each raise."""
+    program = code(assemble("ecall"), assemble("ecall"))
+    machine = _machine("reference", program)
+    machine.hart["mtvec"] = BASE
+    machine.run(budget=100)
+    assert machine.hart["mcause"] == 11
+    assert TRAP.__traceback__ is None
+    machine.write_physical(
+        BASE, code(assemble("lui", rd=10, imm=0x1000_0000), assemble("lb", rs1=10))
+    )
+    machine.hart["pc"] = BASE
+    machine.run(budget=2)
+    assert STOP.__traceback__ is None
