@@ -4,6 +4,7 @@
 #include <stdint.h>
 
 #define TEST_FINISHER 0x100000ul
+#define TEST_FINISHER_RESET 0x7777
 #define CLINT         0x2000000ul
 #define UART          0x10000000ul
 #define RAM           0x80000000ul
@@ -27,9 +28,11 @@ static inline void mmio_write64(uint64_t address, uint64_t value) {
     *(volatile uint64_t *)address = value;
 }
 
-// The 16550's transmit holding register, and the line status bit that says it is empty.
+// The 16550's transmit holding register (read: what it received), and the line status bits that say
+// that it is empty, and that something was received.
 #define UART_THR      (UART + 0)
 #define UART_LSR      (UART + 5)
+#define UART_LSR_DR   (1 << 0)
 #define UART_LSR_THRE (1 << 5)
 
 static inline void uart_putc(char c) {

@@ -3,11 +3,18 @@
 
 #include <stdint.h>
 
-#define SBI_EXT_LEGACY_PUTCHAR 0x01
-#define SBI_EXT_BASE           0x10
-#define SBI_EXT_TIME           0x54494d45 // "TIME"
-#define SBI_EXT_SRST           0x53525354 // "SRST"
-#define SBI_EXT_DBCN           0x4442434e // "DBCN"
+#define SBI_EXT_LEGACY_SET_TIMER 0x00
+#define SBI_EXT_LEGACY_PUTCHAR   0x01
+#define SBI_EXT_LEGACY_GETCHAR   0x02
+#define SBI_EXT_LEGACY_SHUTDOWN  0x08
+#define SBI_EXT_BASE             0x10
+#define SBI_EXT_TIME             0x54494d45 // "TIME"
+#define SBI_EXT_IPI              0x735049   // "sPI"
+#define SBI_EXT_RFENCE           0x52464e43 // "RFNC"
+#define SBI_EXT_HSM              0x48534d   // "HSM"
+#define SBI_EXT_SRST             0x53525354 // "SRST"
+#define SBI_EXT_PMU              0x504d55   // "PMU"
+#define SBI_EXT_DBCN             0x4442434e // "DBCN"
 
 #define SBI_BASE_GET_SPEC_VERSION  0
 #define SBI_BASE_GET_IMPL_ID       1
@@ -17,19 +24,23 @@
 #define SBI_BASE_GET_MARCHID       5
 #define SBI_BASE_GET_MIMPID        6
 #define SBI_TIME_SET_TIMER         0
+#define SBI_IPI_SEND_IPI           0
 #define SBI_SRST_SYSTEM_RESET      0
 #define SBI_DBCN_CONSOLE_WRITE     0
 #define SBI_DBCN_CONSOLE_READ      1
 #define SBI_DBCN_CONSOLE_WRITE_BYTE 2
 
-#define SBI_SUCCESS           0
-#define SBI_ERR_FAILED        (-1)
-#define SBI_ERR_NOT_SUPPORTED (-2)
-#define SBI_ERR_INVALID_PARAM (-3)
+#define SBI_SUCCESS               0
+#define SBI_ERR_FAILED            (-1)
+#define SBI_ERR_NOT_SUPPORTED     (-2)
+#define SBI_ERR_INVALID_PARAM     (-3)
+#define SBI_ERR_INVALID_ADDRESS   (-5)
+#define SBI_ERR_ALREADY_AVAILABLE (-6)
 
-#define SBI_RESET_TYPE_SHUTDOWN  0
-#define SBI_RESET_REASON_NONE    0
-#define SBI_RESET_REASON_FAILURE 1
+#define SBI_RESET_TYPE_SHUTDOWN    0
+#define SBI_RESET_TYPE_WARM_REBOOT 2
+#define SBI_RESET_REASON_NONE      0
+#define SBI_RESET_REASON_FAILURE   1
 
 struct sbi_result {
     int64_t error;

@@ -1,0 +1,98 @@
+// PMU: the two counters that every hart has, cycles and instructions. Numbers are those of the
+// CSRs that show them, less 0xc00; 1 is `time`, which is no counter of this kind.
+#include "firmware.h"
+#include "riscv.h"
+
+#define NUM_COUNTERS         0
+#define COUNTER_GET_INFO     1
+#define COUNTER_CONFIG_MATCH 2
+#define COUNTER_START        3
+#define COUNTER_STOP         4
+
+#define COUNTERS 3
+#define CYCLE    0
+#define INSTRET  2
+
+#define INFO(counter) ((0xc00ul + (counter)) | 63ul << 12) // hardware, 64 bits wide
+
+#define EVENT_CPU_CYCLES   1 // of type 0, hardware events
+#define EVENT_INSTRUCTIONS 2
+
+#define CONFIG_CLEAR_VALUE BIT(1)
+#define CONFIG_AUTO_START  BIT(2)
+#define START_SET_VALUE    BIT(0)
+
+#define ERR_ALREADY_STARTED (-7)
+#define ERR_ALREADY_STOPPED (-8)
+
+static bool is_stopped(uint64_t counter) { return csr_read(mcountinhibit) & BIT(counter); }
+
+static void set_value(uint64_t counter, uint64_t value) {
+    if (counter == CYCLE)
+        csr_write(mcycle, value);
+    else
+        csr_write(minstret, value);
+}
+
+// The counters that a call is about, as a mask; 0 if some of them are none.
+static uint64_t counters_meant(uint64_t base, uint64_t mask) {
+    uint64_t there = BIT(CYCLE) | BIT(INSTRET);
+    if (base >= COUNTERS || (mask << base) >> base != mask || (mask << base) & ~(BIT(COUNTERS) - 1))
+        return 0;
+    return (mask << base) & there;
+}
+
+static struct sbi_result config_match(const uint64_t *args) {
+    uint64_t wanted = args[3] == EVENT_CPU_CYCLES     ? CYCLE
+                      : args[3] == EVENT_INSTRUCTIONS ? INSTRET
+                                                      : COUNTERS;
+    uint64_t meant = counters_meant(args[0], args[1]);
+    if (meant == 0)
+        return failure(SBI_ERR_INVALID_PARAM);
+    if (wanted == COUNTERS || !(meant & BIT(wanted)))
+        return failure(SBI_ERR_NOT_SUPPORTED);
+    if (args[2] & CONFIG_CLEAR_VALUE)
+        set_value(wanted, 0);
+    if (args[2] & CONFIG_AUTO_START)
+        csr_clear(mcountinhibit, BIT(wanted));
+    return success(wanted);
+}
+
+static struct sbi_result start_stop(bool start, const uint64_t *args) {
+    uint64_t meant = counters_meant(args[0], args[1]);
+    if (meant == 0)
+        return failure(SBI_ERR_INVALID_PARAM);
+    struct sbi_result result = success(0);
+    for (uint64_t counter = 0; counter < COUNTERS; counter++) {
+        if (!(meant & BIT(counter)))
+            continue;
+        if (is_stopped(counter) != start) {
+            result = failure(start ? ERR_ALREADY_STARTED : ERR_ALREADY_STOPPED);
+        } else if (start) {
+            if (args[2] & START_SET_VALUE)
+                set_value(counter, args[3]);
+            csr_clear(mcountinhibit, BIT(counter));
+        } else {
+            csr_set(mcountinhibit, BIT(counter));
+        }
+    }
+    return result;
+}
+
+struct sbi_result sbi_pmu(uint64_t function, const uint64_t *args) {
+    switch (function) {
+    case NUM_COUNTERS:
+        return success(COUNTERS);
+    case COUNTER_GET_INFO:
+        if (args[0] != CYCLE && args[0] != INSTRET)
+            return failure(SBI_ERR_INVALID_PARAM);
+        return success(INFO(args[0]));
+    case COUNTER_CONFIG_MATCH:
+        return config_match(args);
+    case COUNTER_START:
+    case COUNTER_STOP:
+        return start_stop(function == COUNTER_START, args);
+    default:
+        return failure(SBI_ERR_NOT_SUPPORTED);
+    }
+}

@@ -1,0 +1,103 @@
+// What M-mode prepares on each hart before S-mode runs there.
+#include "firmware.h"
+#include "riscv.h"
+
+bool has_stimecmp, has_hypervisor;
+
+void trap_entry(void);
+
+#define MISA_H BIT('h' - 'a')
+#define MISA_S BIT('s' - 'a')
+
+#define MENVCFG_CBIE_INVALIDATE (3ul << 4)
+#define MENVCFG_CBCFE           (1ul << 6)
+#define MENVCFG_CBZE            (1ul << 7)
+#define MENVCFG_PBMTE           (1ul << 62)
+#define MENVCFG_STCE            (1ul << 63)
+
+#define IRQ_COUNTER_OVERFLOW 13
+
+// Runs an instruction that a hart need not have; execution goes on behind it in any case.
+#define attempt(instruction, ...)                                                              \
+    __asm__ volatile("   la t0, 1f\n"                                                          \
+                     "   csrrw t0, mtvec, t0\n" instruction "\n"                               \
+                     "   .balign 4\n"                                                          \
+                     "1: csrw mtvec, t0\n" __VA_ARGS__)
+
+#define csr_try_write(csr, value) attempt("csrw " #csr ", %0", ::"r"(value) : "t0", "memory")
+
+// Memory accesses that may fault: then they do nothing, and `done` stays 0.
+#define COMMA ,
+#define access(instruction, done, address, outputs, ...) \
+    attempt(instruction "\n li %0, 1",                   \
+            : "+r"(done) outputs                         \
+            : "r"(address)__VA_ARGS__                    \
+            : "t0", "memory")
+
+bool try_load8(uint64_t address, uint8_t *value) {
+    uint64_t done = 0, loaded = 0;
+    access("lbu %1, 0(%2)", done, address, COMMA "+&r"(loaded));
+    if (done)
+        *value = (uint8_t)loaded;
+    return done;
+}
+
+bool try_load64(uint64_t address, uint64_t *value) {
+    uint64_t done = 0, loaded = 0;
+    access("ld %1, 0(%2)", done, address, COMMA "+&r"(loaded));
+    if (done)
+        *value = loaded;
+    return done;
+}
+
+bool try_store8(uint64_t address, uint8_t value) {
+    uint64_t done = 0;
+    access("sb %2, 0(%1)", done, address, , COMMA "r"(value));
+    return done;
+}
+
+// The firmware and the CLINT are M-mode's alone (entries without L do not bind M-mode); all else
+// is open. A hart without PMP traps at the first write, and has nothing to close.
+static void protect(void) {
+    uint64_t open = PMP_NAPOT | PMP_R | PMP_W | PMP_X;
+    csr_try_write(pmpaddr0, PMP_NAPOT_ADDR(FIRMWARE_BASE, FIRMWARE_SIZE));
+    csr_try_write(pmpaddr1, PMP_NAPOT_ADDR(CLINT, 0x10000ul));
+    csr_try_write(pmpaddr2, -1ul);
+    csr_try_write(pmpcfg0, open << 16 | PMP_NAPOT << 8 | PMP_NAPOT);
+}
+
+// S-mode handles its own exceptions, its processes' and its guests'. What stays here: ecall from
+// S-mode (an SBI call), and what the firmware itself does wrong.
+static void delegate(void) {
+    csr_write(medeleg, ~(BIT(CAUSE_ECALL_S) | BIT(CAUSE_ECALL_M)));
+    csr_write(mideleg, BIT(IRQ_S_SOFTWARE) | BIT(IRQ_S_TIMER) | BIT(IRQ_S_EXTERNAL) |
+                           BIT(IRQ_COUNTER_OVERFLOW));
+}
+
+void setup_hart(void) {
+    uint64_t misa = csr_read(misa);
+    if (misa != 0 && !(misa & MISA_S)) {
+        print("rvemu SBI firmware: this hart has no S-mode\n");
+        board_finish(1);
+    }
+    protect();
+    delegate();
+    csr_try_write(mcounteren, -1ul);
+    csr_try_write(mcountinhibit, 0ul);
+    csr_try_write(scounteren, 0ul);
+    // All that lesser modes may be given, as far as the hart has it. Who updates A and D bits
+    // stays as it was at reset: where the hart can do both, software does.
+    uint64_t environment = MENVCFG_CBIE_INVALIDATE | MENVCFG_CBCFE | MENVCFG_CBZE | MENVCFG_PBMTE |
+                           MENVCFG_STCE, old = 0;
+    attempt("csrr %0, 0x30a\n or %1, %1, %0\n csrw 0x30a, %1\n csrr %0, 0x30a",
+            : "+&r"(old), "+&r"(environment)::"t0", "memory");
+    csr_try_write(0x30c, -1ul); // mstateen0
+    has_stimecmp = (old & MENVCFG_STCE) != 0;
+    has_hypervisor = (misa & MISA_H) != 0;
+    if (has_stimecmp)
+        csr_write(0x14d, -1ul); // stimecmp: never
+
+    csr_write(mtvec, (uint64_t)trap_entry);
+    csr_write(mip, 0);
+    csr_write(mie, MIP_MSIP);
+}
