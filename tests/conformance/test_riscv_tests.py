@@ -44,6 +44,7 @@ def test_group(group: str, engine: str) -> None:
     if not tests and group in OPTIONAL:
         pytest.skip(f"{os.environ[VARIABLE]} has no tests {group}-*")
     assert tests, f"{os.environ[VARIABLE]} has no tests {group}-*"
+    workers.prepare([engine])
     options = Options(memory=32 << 20)
     results: Iterator[Result]
     results = workers.run_all([(p, engine) for p in tests], options, os.cpu_count() or 1)
