@@ -45,6 +45,7 @@ def test_memory_map():
         (0x200_0000, 0x1_0000, "clint"),
         (0xC00_0000, 0x60_0000, "plic"),
         (0x1000_0000, 0x100, "uart"),
+        *((0x1000_1000 + n * 0x1000, 0x1000, "virtio") for n in range(8)),
         (0x8000_0000, 64 << 20, "RAM"),
     ]
     assert not board.rom.writable
@@ -218,7 +219,7 @@ def test_phandles_are_unique_and_resolve():
     assert len(handles) == len(set(handles))
     by_handle = {node.props["phandle"]: node for node in all_nodes(root) if "phandle" in node.props}
     plic, test = root.find("/soc/plic@c000000"), root.find("/soc/test@100000")
-    for path in ("/soc/serial@10000000", "/soc/rtc@101000"):
+    for path in ("/soc/serial@10000000", "/soc/rtc@101000", "/soc/virtio_mmio@10001000"):
         node = root.find(path)
         assert node is not None
         assert by_handle[node.props["interrupt-parent"]] is plic
@@ -268,7 +269,7 @@ def test_same_as_qemu(tmp_path):
     theirs, ours = from_dtb(blob.read_bytes()), build(harts=2)[0].device_tree()
     paths = [f"/soc/{child.name}" for soc in ours.children for child in soc.children
              if soc.name == "soc"]  # fmt: skip
-    assert len(paths) == 5
+    assert len(paths) == 13
     for path in [*paths, "/memory@80000000", "/poweroff", "/reboot", "/cpus", "/cpus/cpu@1",
                  "/cpus/cpu@1/interrupt-controller", "/soc"]:  # fmt: skip
         mine, other = ours.find(path), theirs.find(path)

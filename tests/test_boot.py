@@ -7,7 +7,7 @@ import pytest
 from rvemu import Machine
 from rvemu.errors import RvemuError
 from rvemu.fdt import from_dtb
-from tests.asm import SPIN, elf
+from tests.small_programs import SPIN, elf
 from tests.test_images import image
 
 BASE = 0x8000_0000

@@ -10,7 +10,17 @@ from hypothesis import strategies as st
 from rvemu import Machine, Reason
 from rvemu.console import Command, Console, EscapeParser
 from rvemu.errors import RvemuError
-from tests.asm import SPIN, WFI, echo_guest, elf, exit_with, la, op, put, sleepy_echo_guest
+from tests.small_programs import (
+    SPIN,
+    WFI,
+    echo_guest,
+    elf,
+    exit_with,
+    la,
+    op,
+    put,
+    sleepy_echo_guest,
+)
 from tests.test_machine import machine_with
 
 # --- Ctrl-A --------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from rvemu.errors import RvemuError
 from rvemu.hart.exceptions import STORE
 from rvemu.lang import M64
 from rvemu.traps import last_trap
-from tests.asm import BASE, SPIN, UART, WFI, csrw, elf, exit_with, la, li, op, put
+from tests.small_programs import BASE, SPIN, UART, WFI, csrw, elf, exit_with, la, li, op, put
 
 MTVEC, MSTATUS, MIE, MEPC = 0x305, 0x300, 0x304, 0x341
 

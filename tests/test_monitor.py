@@ -4,7 +4,7 @@ import pytest
 
 from rvemu import Machine
 from rvemu.monitor import Monitor, Wish
-from tests.asm import BASE, SPIN, exit_with, op, put
+from tests.small_programs import BASE, SPIN, exit_with, op, put
 from tests.test_machine import machine_with, map_one_page
 
 CODE = op("addi", rd="a0", rs1="zero", imm=5) + op("addi", rd="a1", rs1="a0", imm=1) + SPIN

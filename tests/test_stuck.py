@@ -5,7 +5,7 @@ import re
 import pytest
 
 from rvemu import Machine, Reason
-from tests.asm import SPIN, UART, WFI, csrw, elf, exit_with, la, li, op
+from tests.small_programs import SPIN, UART, WFI, csrw, elf, exit_with, la, li, op
 from tests.test_machine import MEPC, MIE, MSTATUS, MTVEC, Output, machine_with, timer_program
 
 LIMIT = 100_000

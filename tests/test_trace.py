@@ -6,7 +6,7 @@ from rvemu import Machine
 from rvemu.hart.exceptions import STORE
 from rvemu.trace import CommitTrace, FaultTrace, TranslationTrace, TrapTrace
 from rvemu.traps import explain_fault, last_trap
-from tests.asm import BASE, SPIN, UART, csrw, exit_with, la, li, op, put
+from tests.small_programs import BASE, SPIN, UART, csrw, exit_with, la, li, op, put
 from tests.test_machine import MTVEC, machine_with, map_one_page, timer_program
 
 C_NOP = b"\x01\0"

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.asm import elf
 from tests.cli.command import Run
+from tests.small_programs import elf
 
 
 @pytest.fixture(autouse=True)

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from rvemu.guests import find_guest
-from tests.asm import SPIN, exit_with, op
 from tests.cli.command import Run
+from tests.small_programs import SPIN, exit_with, op
 
 Guest = Callable[..., str]
 CODE = op("addi", rd="a0", rs1="zero", imm=5) + b"\x01\0" + SPIN

@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from rvemu.cli.run import exit_status
-from tests.asm import (
+from tests.cli.command import Run
+from tests.elf_builder import E_CLASS, E_MACHINE, Elf, Load, patched
+from tests.small_programs import (
     BASE,
     SPIN,
     UART,
@@ -26,8 +28,6 @@ from tests.asm import (
     put,
     sleepy_echo_guest,
 )
-from tests.cli.command import Run
-from tests.elf_builder import E_CLASS, E_MACHINE, Elf, Load, patched
 
 Guest = Callable[..., str]
 

@@ -14,7 +14,17 @@ from typing import Any
 
 import pytest
 
-from tests.asm import SPIN, WFI, echo_guest, elf, exit_with, li, op, put, sleepy_echo_guest
+from tests.small_programs import (
+    SPIN,
+    WFI,
+    echo_guest,
+    elf,
+    exit_with,
+    li,
+    op,
+    put,
+    sleepy_echo_guest,
+)
 
 
 class OnTerminal:

@@ -72,7 +72,7 @@ PLAIN = ["stvec", "sscratch", "sepc", "scause", "stval", "stimecmp"]
 @pytest.mark.norm("H_vscsrs_sub", "H_vscsrs_v1", "H_vscsrs_v0")
 @pytest.mark.norm("vsscratch_sz_acc_op", "vsscratch_sz", "vsscratch_acc", "vsscratch_op")
 @pytest.mark.norm("vspec_sz", "vspec_acc", "vspec_op", "vscause_sz", "vscause_acc", "vscause_op")
-@pytest.mark.norm("vstvec_sz_acc_op", "vsepc_sz_acc_op", "vstval_sz_acc_op", "vscause_sz_acc_op")
+@pytest.mark.norm("vstvec_sz_acc_op", "vspec_sz_acc_op", "vstval_sz_acc_op", "vscause_sz_acc_op")
 @pytest.mark.parametrize("name", PLAIN)
 def test_vs_csrs_stand_for_those_of_s(timer: Lab, name: str) -> None:
     twin = "v" + name
@@ -128,7 +128,7 @@ def test_vsstatus(lab: Lab) -> None:
     assert lab.csrr("VS", "sstatus") == 2 << 32
 
 
-@pytest.mark.norm("vsepc_sz_acc_op", "VSEPC_WARL", "VSCAUSE_WLRL", "VSTVEC_BASE_WARL")
+@pytest.mark.norm("vspec_sz_acc_op", "VSEPC_WARL", "VSCAUSE_WLRL", "VSTVEC_BASE_WARL")
 def test_what_vs_csrs_hold(lab: Lab) -> None:
     lab["vsepc"] = M64
     assert lab["vsepc"] == M64 - 1

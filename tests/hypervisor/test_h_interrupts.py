@@ -92,7 +92,9 @@ def test_geilen(lab: Lab) -> None:
     assert lab["hstatus.VGEIN"] <= geilen
 
 
-@pytest.mark.norm("mip_mie_alias", "mip_mie_vs", "hie_acc", "HIE_WARL", "hie_op", "hip_hie_sz")
+@pytest.mark.norm(
+    "hip_op", "mip_mie_alias", "mip_mie_vs", "hie_acc", "HIE_WARL", "hie_op", "hip_hie_sz"
+)
 def test_hie_is_part_of_mie(lab: Lab) -> None:
     lab.csrw("S", "hie", M64)
     assert lab["hie"] == lab["mie"] == bits(VSSI, VSTI, VSEI, SGEI)

@@ -1,26 +1,24 @@
 """Programs for tests, put together from instructions by their names.
 
-`code` is the bytes of a program; labels are not needed for programs this small: branch offsets
-count bytes.
+Programs are bytes to be joined, and small enough to need no labels: branch offsets count bytes.
+Larger ones are for `tests.assembler`.
 """
 
-from rvemu.isa import INSTRUCTIONS
 from rvemu.isa.disassembler import INTEGER_REGISTERS
+from tests.assembler import ENCODINGS, encode
 from tests.elf_builder import Elf, Load
 
 BASE = 0x8000_0000
 FINISHER = 0x10_0000
 UART = 0x1000_0000
 
-_BY_NAME = {instruction.name: instruction for instruction in INSTRUCTIONS}
 _REGISTERS = {name: number for number, name in enumerate(INTEGER_REGISTERS)}
 
 
 def op(name: str, **operands: int | str) -> bytes:
     """An instruction; registers may be given by their ABI names."""
     values = {k: _REGISTERS[v] if isinstance(v, str) else v for k, v in operands.items()}
-    encoding = _BY_NAME[name].encoding
-    return encoding.encode(**values).to_bytes(encoding.length, "little")
+    return encode(name, **values).to_bytes(ENCODINGS[name].length, "little")
 
 
 def li(rd: str, value: int) -> bytes:
