@@ -1,15 +1,15 @@
 """LLVM: from textual IR to machine code in this process."""
 
 import contextlib
-from functools import cache
 from typing import Any
 
 import llvmlite.binding as llvm
 
 
-@cache
 def target_machine() -> Any:
-    """LLVM's description of the host CPU. Raises if LLVM knows no code for it."""
+    """LLVM's description of the host CPU. Raises if LLVM knows no code for it.
+
+    A new one each time: an execution engine takes its own over, and frees it in the end."""
     with contextlib.suppress(RuntimeError):  # newer versions initialise by themselves
         llvm.initialize()
     llvm.initialize_native_target()

@@ -1,8 +1,11 @@
 """What engines have in common at their edges: where they stop, what they keep decoded."""
 
+import ctypes
+import gc
+
 import pytest
 
-from rvemu.engine import make_engine
+from rvemu.engine import jit, make_engine
 from rvemu.errors import RvemuError
 from rvemu.fuzz.assembly import assemble, code
 from rvemu.hart.csr_table import BY_NAME
@@ -123,3 +126,13 @@ def test_traps_leave_nothing_behind() -> None:
     machine.hart["pc"] = BASE
     machine.run(budget=2)
     assert STOP.__traceback__ is None
+
+
+def test_a_library_that_is_dropped_takes_nothing_with_it() -> None:
+    text = "define i64 @answer() {\n  ret i64 42\n}"
+    for _ in range(20):
+        library = jit.Library(jit.compile_module(text))
+        answer = ctypes.CFUNCTYPE(ctypes.c_uint64)(library.address("answer"))
+        assert answer() == 42
+        del library
+        gc.collect()
