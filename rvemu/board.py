@@ -18,6 +18,8 @@ from rvemu.devices.plic import Plic
 from rvemu.devices.rtc import MachineTime, Rtc, TimeSource
 from rvemu.devices.syscon import PASS, RESET, Ending, Finisher
 from rvemu.devices.uart import Uart
+from rvemu.devices.virtio.device import VirtioDevice
+from rvemu.devices.virtio.mmio import MmioTransport
 from rvemu.errors import RvemuError
 from rvemu.fdt import Node, cells, cells64, strings, to_dtb
 from rvemu.loader import Reserved
@@ -31,6 +33,7 @@ CLINT_BASE = 0x200_0000
 PLIC_BASE, PLIC_SOURCES = 0xC00_0000, 96
 UART_BASE, UART_IRQ = 0x1000_0000, 10
 UART_CLOCK = 3_686_400  # Hz; a divisor of 2 gives 115200 baud
+VIRTIO_BASE, VIRTIO_IRQ, VIRTIO_SLOTS = 0x1000_1000, 1, 8
 RAM_BASE = 0x8000_0000
 
 TIMEBASE_FREQUENCY = 10_000_000  # ticks of mtime in a second
@@ -174,6 +177,26 @@ class Board:
             compatible=strings("ns16550a"),
             clock_frequency=cells(UART_CLOCK),
         )
+        # All slots are there, as on QEMU's board; an empty one has device id 0.
+        self.virtio: list[MmioTransport] = []
+        for n in range(VIRTIO_SLOTS):
+            slot = MmioTransport(self.ram, self.plic.line(VIRTIO_IRQ + n))
+            self.virtio.append(slot)
+            self._add(
+                VIRTIO_BASE + n * slot.size,
+                slot,
+                "virtio_mmio",
+                irq=VIRTIO_IRQ + n,
+                compatible=strings("virtio,mmio"),
+            )
+
+    def plug(self, device: VirtioDevice) -> MmioTransport:
+        """Put a virtio device into the first empty slot. Raises `RvemuError` if there is none."""
+        for slot in self.virtio:
+            if slot.device is None:
+                slot.plug(device)
+                return slot
+        raise RvemuError(f"{device.name}: the board has {VIRTIO_SLOTS} virtio slots, all taken")
 
     def reset(self) -> None:
         """Return all devices to the state after power-on. Memory keeps its content."""
@@ -183,11 +206,16 @@ class Board:
     def deadline(self) -> int | None:
         """In how many ticks of `mtime` `update` has to be called, however quiet the guest is;
         None if nothing is due."""
+        if any(slot.backlog for slot in self.virtio):
+            return 1
         return self.rtc.deadline()
 
     def update(self) -> None:
         """Let the devices see the time."""
         self.rtc.update()
+        for slot in self.virtio:
+            if slot.backlog:
+                slot.update()
 
     def program_reset_vector(self, entry: int, device_tree: int, next_entry: int = 0) -> int:
         """Put code into the ROM that starts a hart as `rvemu.reset_vector` says; a hart that

@@ -35,7 +35,13 @@ class Ring:
         self.free = 0
 
     def set_up(self) -> None:
-        put = self.driver.put
+        put, ram = self.driver.put, self.driver.ram
+        for address, length in (
+            (self.available, 6 + 2 * self.size),
+            (self.used, 6 + 8 * self.size),
+        ):
+            if ram.contains(address, length):
+                ram.zero(address, length)
         put(Register.QUEUE_SEL, self.number)
         put(Register.QUEUE_NUM, self.size)
         for low, address in (

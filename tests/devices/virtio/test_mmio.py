@@ -40,7 +40,7 @@ class Echo(VirtioDevice):
     def write_config(self, offset: int, data: bytes) -> None:
         self.written.append((offset, data))
 
-    def request(self, index: int, chain) -> int:
+    def request(self, _index: int, chain) -> int:
         self.seen.append(chain.read(chain.to_read))
         chain.write(self.seen[-1][: chain.to_write])
         return 0

@@ -34,7 +34,7 @@ class Recorder(VirtioDevice):
         self.seen: list[bytes] = []
         self.work = 0
 
-    def request(self, index: int, chain) -> int:
+    def request(self, _index: int, chain) -> int:
         self.seen.append(chain.read(chain.to_read))
         chain.write(b"#" * chain.to_write)
         return self.work
