@@ -63,13 +63,14 @@ class Recipe:
     mabi: str
 
     @classmethod
-    def load(cls, folder: Path) -> Recipe:
-        """Reads ``folder/guest.toml``; the guest is named as its folder is.
+    def load(cls, folder: Path, description: str = "guest.toml") -> Recipe:
+        """Reads ``folder/guest.toml``, or what describes it instead; the guest is named as its
+        folder is.
 
         Raises `RvemuError` when a key is missing or a source does not exist.
         """
         folder = folder.resolve()
-        path = folder / "guest.toml"
+        path = folder / description
         table = load_toml(path)
         try:
             sources = tuple((folder / source).resolve() for source in table["sources"])
