@@ -27,7 +27,7 @@ CONTEXTS = 8
 # Data entries are four words: [tag of loads, tag of fast stores, host address - guest address,
 # tag of stores]. A tag is the virtual page's address; all ones is no page. The tag of fast stores
 # lacks where a store has more to do than to write: the page holds decoded instructions.
-DATA_ENTRIES = 8192
+DATA_ENTRIES = 32768
 DATA_WORDS = 4 * DATA_ENTRIES
 LOAD_TAG, FAST_STORE_TAG, ADDEND, STORE_TAG = 0, 1, 2, 3
 
