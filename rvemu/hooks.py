@@ -38,6 +38,9 @@ class Hooks:
     #: After a trap was taken, before its handler's first instruction: (hart).
     #: `rvemu.traps.last_trap` tells which.
     trap: list[Callable[[int], None]] = field(default_factory=list)
+    #: The software of the levels that the host owns (`owned_levels` of the hart's state): called
+    #: after a trap was taken into one, to do what its trap handler would: (hart).
+    owner: Callable[[int], None] | None = None
     #: After a device access: (hart, address, width, value, whether it was a write).
     device: list[Callable[[int, int, int, int, bool], None]] = field(default_factory=list)
     #: After translations were made or refused (the `seen_*` of the hart's state): (hart).

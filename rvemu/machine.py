@@ -20,7 +20,7 @@ from rvemu.boot import assemble
 from rvemu.clock import CLOCKS_PER_TICK, MachineClock
 from rvemu.devices.htif import Htif
 from rvemu.devices.syscon import Ending
-from rvemu.engine import make_engine
+from rvemu.engine import Engine, make_engine
 from rvemu.errors import RvemuError
 from rvemu.hart.decoded import invalidate_physical
 from rvemu.hart.extensions import DEFAULT_ISA, Ext, isa_string, parse_isa
@@ -48,14 +48,17 @@ _FAR = 1 << 46
 _NEVER = 1 << 62
 _FAR_WAITS = 100
 
+EngineMaker = Callable[[Shared, Sequence[Hart]], Engine]
+
 
 class Machine:
     """A RISC-V machine: harts, memory, and the devices of QEMU's `virt` board.
 
     memory: bytes of RAM at 0x80000000. harts: how many. isa: an ISA string, as `rv64gc_zba`.
-    engine: "native" or "reference". pmp: PMP entries of each hart, 0 to 64. bootargs: the kernel's
-    command line. output: takes what the guest prints, some bytes at a time; without it that goes
-    to stdout. Raises `RvemuError` where these can't be had.
+    engine: "native" or "reference", or a function that makes one of them for the harts (a virtual
+    machine's, rvemu.vmm). pmp: PMP entries of each hart, 0 to 64. bootargs: the kernel's command
+    line. output: takes what the guest prints, some bytes at a time; without it that goes to
+    stdout. Raises `RvemuError` where these can't be had.
     """
 
     def __init__(
@@ -64,7 +67,7 @@ class Machine:
         memory: int = 128 << 20,
         harts: int = 1,
         isa: str = DEFAULT_ISA,
-        engine: str = "native",
+        engine: str | EngineMaker = "native",
         pmp: int = 16,
         bootargs: str = "",
         output: Callable[[bytes], None] | None = None,
@@ -105,7 +108,7 @@ class Machine:
         self.image: Image | None = None
         self._pmp = pmp
         self._share_memory()
-        self.engine = make_engine(engine, self.shared, self._states)
+        self.engine = self._make_engine(engine)
         self.scheduler = Scheduler(self._states, self.engine, self.hooks, self._access_device)
         self.stuck = StuckDetector(self)
         self.reset()
@@ -117,6 +120,11 @@ class Machine:
             if self.extensions & bit:
                 return name
         return None
+
+    def _make_engine(self, engine: str | EngineMaker) -> Engine:
+        if isinstance(engine, str):
+            return make_engine(engine, self.shared, self._states)
+        return engine(self.shared, self._states)
 
     def _share_memory(self) -> None:
         """Tell the harts where memory is."""

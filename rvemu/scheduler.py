@@ -13,6 +13,7 @@ from rvemu.hart.state import (
     STOP_BREAKPOINT,
     STOP_BUDGET,
     STOP_HOST,
+    STOP_OWNED,
     STOP_READ,
     STOP_TRANSLATION,
     STOP_TRAP,
@@ -166,9 +167,12 @@ class Scheduler:
                 self._tell_translations(number, state, reason)
             if reason in (STOP_READ, STOP_WRITE):
                 self.access_device(number, reason == STOP_WRITE)
-            elif reason == STOP_TRAP:
+            elif reason in (STOP_TRAP, STOP_OWNED):
                 for on_trap in self.hooks.trap:
                     on_trap(number)
+                if reason == STOP_OWNED:
+                    assert self.hooks.owner is not None, "a level is owned, and by nobody"
+                    self.hooks.owner(number)
             elif reason in (STOP_BREAKPOINT, STOP_WATCHPOINT):
                 for on_point in self.hooks.point:
                     on_point(number)

@@ -51,6 +51,29 @@ class ReferenceEngine:
         known[raw] = decoded
         return decoded
 
+    def step(self, h: Hart, raw: int | None = None) -> None:
+        """Execute one instruction, whatever is pending; a trap is delivered, a Stop left in
+        `stop_reason` with the instruction to be started over. raw: its bits, if they are known
+        and need not be fetched."""
+        try:
+            if raw is None:
+                raw = fetch_instruction(h, h.pc)
+            known = self._decoded.setdefault(h.extensions, {})
+            function, operands, length = known.get(raw) or self._decode(h, raw)
+            h.insn = raw
+            h.insn_length = length
+            h.next_pc = (h.pc + length) & M64
+            function(h, *operands)
+            h.pc = h.next_pc
+        except Trap as trap:
+            trap.__traceback__ = None
+            take_trap(h)
+        except Stop as stop:
+            stop.__traceback__ = None
+            h.restart = 0
+            return
+        h.budget -= 1
+
     def run(self, hart: Hart) -> int:
         """Run until the hart stops; the reason (`STOP_*`), which is also in `stop_reason`."""
         h = hart

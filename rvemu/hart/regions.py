@@ -1,4 +1,4 @@
-"""Guest memory as the model sees it: at most four regions of whole pages, RAM first.
+"""Guest memory as the model sees it: at most eight regions of whole pages, RAM first.
 
 What is in no region is a device, or nothing. Each page has a *page word*, 32 bits that say whether
 its instructions are decoded (PAGE_DECODED) and whether a TLB may hold it for fast stores

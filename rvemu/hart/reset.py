@@ -21,6 +21,7 @@ _KEPT = frozenset(
         "interrupt_lines",
         "host_request",
         "trap_hooks",
+        "owned_levels",
         "mmu_hook",
         "page_slots",
         "page_bias",

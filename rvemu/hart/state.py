@@ -48,7 +48,7 @@ SEEN_MAX = 8
 
 # --- Memory ----------------------------------------------------------------------------------
 
-REGIONS = 4
+REGIONS = 8
 PMP_MAX = 64
 COUNTERS = 32
 
@@ -72,6 +72,7 @@ STOP_TRAP = 7  # a trap was taken, and the host asked to see it (trap_hooks)
 STOP_FLUSH = 8  # the set of instructions changed: drop everything decoded
 STOP_TRANSLATION = 9  # a translation was made or refused, and the host asked (mmu_hook)
 STOP_HOST = 10  # the host asked the engine to return (Ctrl-C, another thread)
+STOP_OWNED = 11  # a trap was taken into a level that the host owns (owned_levels)
 
 # How many breakpoints and watchpoints a debugger may set, for all harts together.
 BREAKPOINTS = 256
@@ -179,6 +180,9 @@ _SCALARS: list[tuple[str, Any]] = [
     ("trap_hooks", c_uint8),  # bit 0: return to the host after each trap
     ("trap_target", c_uint8),  # where the last trap was taken: its privilege, bit 2 for V
     ("mmu_hook", c_uint8),
+    # Levels whose software is the host: bit n is the level n of trap_target. A trap into one is
+    # taken as the architecture says, and then the host goes on in place of the trap vector.
+    ("owned_levels", c_uint8),
     # A device access in progress.
     ("device_state", c_uint8),  # DEVICE_*
     ("device_width", c_uint8),  # bytes

@@ -7,7 +7,7 @@ from rvemu.hart.counters import request_poll
 from rvemu.hart.extensions import Ext
 from rvemu.hart.fields import CAUSE, HSTATUS, MSTATUS, SSTATUS, TVEC, TVEC_VECTORED
 from rvemu.hart.privilege import set_privilege
-from rvemu.hart.state import M_MODE, S_MODE, STOP_TRAP, U_MODE, Hart
+from rvemu.hart.state import M_MODE, S_MODE, STOP_OWNED, STOP_TRAP, U_MODE, Hart
 from rvemu.hart.trap_instruction import trap_instruction
 from rvemu.lang import U1, U2, U64, get, put, u64
 
@@ -91,11 +91,15 @@ def vector(tvec: U64, cause: U64) -> U64:
 
 
 def _enter(h: Hart, priv: U2, v: U1, pc: U64) -> None:
-    """Go on in the trap's handler, or let the host see it first."""
+    """Go on in the trap's handler, or let the host see it first: whose level it is, or who looks
+    on."""
     h.pc = pc
     h.trap_target = priv | (v << 2)
     set_privilege(h, priv, v)
-    if h.trap_hooks & 1:
+    if (h.owned_levels >> (h.trap_target & 7)) & 1:
+        h.stop_reason = STOP_OWNED
+        request_poll(h)
+    elif h.trap_hooks & 1:
         h.stop_reason = STOP_TRAP
         request_poll(h)
 
