@@ -80,7 +80,7 @@ def execute(arguments: argparse.Namespace) -> int:
 
 def _report(case: Case, difference: Difference, folder: Path | None) -> None:
     print(f"program {case.number} (--seed {case.seed} --only {case.number}):")
-    print(difference)
+    print(difference, flush=True)
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"{case.seed}-{case.number}.elf").write_bytes(case.elf)
