@@ -5,11 +5,12 @@ The UART takes only what fits; the rest waits here, so nothing is lost, not even
 driver clears the FIFO when it starts.
 """
 
+import contextlib
 import errno
 import os
 import select
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from enum import Enum
 from typing import NoReturn
 
@@ -17,6 +18,7 @@ from rvemu.board import TIMEBASE_FREQUENCY, UART_BASE
 from rvemu.devices.uart import FIFO_SIZE, Lsr, Register
 from rvemu.errors import RvemuError
 from rvemu.machine import Machine
+from rvemu.outside import wait_outside
 
 ESCAPE = 0x01  # Ctrl-A
 
@@ -102,6 +104,8 @@ class Console:
         self.on_command = on_command
         #: Whether a signal may have to interrupt: set while it blocks.
         self.blocking = False
+        #: Set when the terminal may have another size than the guest knows.
+        self.resized = interactive
         #: While set, the machine runs without its console's input (the monitor steps it).
         self.paused = False
         self._parser = EscapeParser()
@@ -153,6 +157,8 @@ class Console:
         """Take what input there is, and give the guest what it takes. Never blocks."""
         if self.paused:
             return
+        if self.resized:
+            self._measure()
         # A pipe's writer can wait, but a user may want to type Ctrl-A x.
         if self.source is not None and (self.interactive or not self._pending):
             self._read(_NAP if self._polls >= _POLLS else 0)
@@ -168,6 +174,8 @@ class Console:
         pass, 0 if there is input; None if there is nothing to wait for."""
         if self._offer() or self._commands:
             return 0
+        if self.machine.hooks.outside:
+            return self._wait_outside(ticks)
         if self.source is None or (self._pending and not self.interactive):
             return ticks
         if ticks is not None and not self.interactive:
@@ -177,6 +185,24 @@ class Console:
         if ticks is None or self._commands:
             return 0
         return min(ticks, int((time.monotonic() - started) * TIMEBASE_FREQUENCY) + 1)
+
+    def _wait_outside(self, ticks: int | None) -> int:
+        """Wait for input or for somebody else outside, for so many ticks. How many have passed."""
+        source = None if self._pending and not self.interactive else self.source
+        with self._interruptible():
+            passed = wait_outside(self.machine.hooks.outside, ticks, source)
+        if source is not None:
+            self._read(0)
+        return 0 if self._commands else passed
+
+    @contextlib.contextmanager
+    def _interruptible(self) -> Iterator[None]:
+        """While it blocks, a signal may have to interrupt."""
+        self.blocking = True
+        try:
+            yield
+        finally:
+            self.blocking = False
 
     def _read(self, timeout: float | None) -> None:
         """Read what there is, or wait for it: seconds, None for ever."""
@@ -215,11 +241,22 @@ class Console:
         htif = self.machine.htif
         if htif is not None and htif.pending_reads:
             htif.poll()
-        if self._pending and not self._uses_htif:
+        virtio = self.machine.virtio_console
+        if self._pending and virtio is not None:
+            del self._pending[: virtio.receive(bytes(self._pending))]
+        elif self._pending and not self._uses_htif:
             count = self.machine.board.uart.receive(bytes(self._pending[:FIFO_SIZE]))
             self._in_flight += self._pending[:count]
             del self._pending[:count]
         return len(self._pending) < before
+
+    def _measure(self) -> None:
+        """Tell the guest how large its terminal is, if it has a console that can be told."""
+        self.resized = False
+        if self.machine.virtio_console is not None and self.source is not None:
+            with contextlib.suppress(OSError):
+                size = os.get_terminal_size(self.source)
+                self.machine.virtio_console.resize(size.columns, size.lines)
 
     def _next_byte(self) -> int | None:
         """The next byte for HTIF's console. A guest that asks there does not read its UART, and

@@ -3,6 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rvemu.outside import Outside
 
 
 class Reason(StrEnum):
@@ -57,5 +61,8 @@ class Hooks:
     #: will be none). It returns how many ticks are to pass, 0 if it has changed something; None
     #: if nothing from outside will come either. Without it time skips to the event.
     idle: Callable[[int | None], int | None] | None = None
+    #: What may have the machine go on beside its console, as a network. With any, an idle guest's
+    #: time passes as on a clock.
+    outside: "list[Outside]" = field(default_factory=list)
     #: Whether the console's input may still go on. Without it there is no input.
     input_open: Callable[[], bool] | None = None

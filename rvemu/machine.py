@@ -20,6 +20,8 @@ from rvemu.boot import assemble
 from rvemu.clock import CLOCKS_PER_TICK, MachineClock
 from rvemu.devices.htif import Htif
 from rvemu.devices.syscon import Ending
+from rvemu.devices.virtio.console import Console as VirtioConsole
+from rvemu.devices.virtio.device import VirtioDevice
 from rvemu.engine import Engine, make_engine
 from rvemu.errors import RvemuError
 from rvemu.hart.decoded import invalidate_physical
@@ -33,6 +35,7 @@ from rvemu.hooks import Hooks, Outcome, Reason
 from rvemu.loader import Image, load_elf, load_raw, place
 from rvemu.memory import Ram
 from rvemu.output import GuestOutput
+from rvemu.outside import Outside, wait_outside
 from rvemu.scheduler import Scheduler
 from rvemu.stuck import StuckDetector, describe_waiting
 
@@ -104,6 +107,7 @@ class Machine:
             on_exit=self._finish,
         )
         self.htif: Htif | None = None
+        self.virtio_console: VirtioConsole | None = None
         #: What was loaded.
         self.image: Image | None = None
         self._pmp = pmp
@@ -242,6 +246,18 @@ class Machine:
         for state in self._states:
             flush_all(state)
 
+    def plug(self, device: VirtioDevice, outside: Outside | None = None) -> None:
+        """Put a virtio device into the board's first empty slot, before the guest is loaded.
+        outside: what on the host works for it. A console prints where the UART does, and gets the
+        input instead of it. Raises `RvemuError` if all slots are taken."""
+        self.board.plug(device)
+        if isinstance(device, VirtioConsole):
+            device.on_output = self._output.add
+            self.virtio_console = device
+        if outside is not None:
+            self.hooks.outside.append(outside)
+            self.hooks.between.append(outside.poll)
+
     # --- Running -----------------------------------------------------------------------------
 
     @property
@@ -261,7 +277,8 @@ class Machine:
     @property
     def input_open(self) -> bool:
         """Whether input may still come from outside."""
-        return self.hooks.input_open is not None and self.hooks.input_open()
+        hooks = self.hooks
+        return bool(hooks.outside) or (hooks.input_open is not None and hooks.input_open())
 
     @property
     def now(self) -> int:
@@ -353,15 +370,16 @@ class Machine:
         if due is not None:
             event = min(event, max(due - now, 1))
         per_tick = int(self.shared.clock_per_tick)
+        passed = ticks = None if event >= _NEVER else -(-event // per_tick)
         if self.hooks.idle is not None:
             self._output.flush()
-            ticks = None if event >= _NEVER else -(-event // per_tick)
             passed = self.hooks.idle(ticks)
-            if passed is None:
-                return False
-            event = min(event, passed * per_tick)
-        elif event >= _NEVER:
+        elif self.hooks.outside:
+            self._output.flush()
+            passed = wait_outside(self.hooks.outside, ticks)
+        if passed is None:
             return False
+        event = min(event, passed * per_tick)
         self.scheduler.skip(event if end is None else min(event, end - now))
         if due is not None and self.now >= due:
             self.board.update()

@@ -88,7 +88,11 @@ class Session:
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:
         """End in good order on signals, and give the terminal back when stopped."""
-        wanted = {**dict.fromkeys(_SIGNALS, self._on_signal), signal.SIGTSTP: self._on_stop}
+        wanted = {
+            **dict.fromkeys(_SIGNALS, self._on_signal),
+            signal.SIGTSTP: self._on_stop,
+            signal.SIGWINCH: self._on_resize,
+        }
         # What whoever started us has chosen to ignore (nohup does) stays ignored.
         before = {
             number: signal.signal(number, handler)
@@ -118,6 +122,10 @@ class Session:
         os.kill(os.getpid(), signal.SIGSTOP)
         if was_raw and self.terminal is not None:
             self.terminal.raw()
+
+    def _on_resize(self, number: int, frame: FrameType | None) -> None:
+        del number, frame
+        self.console.resized = self.terminal is not None
 
     # --- Commands ------------------------------------------------------------------------------
 

@@ -1,0 +1,98 @@
+"""Arguments that plug devices into the board: disks, a network, random numbers, a console."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+from collections.abc import Iterator
+
+from rvemu.errors import RvemuError
+from rvemu.machine import Machine
+
+
+def add_device_options(parser: argparse.ArgumentParser) -> None:
+    """Add them."""
+    group = parser.add_argument_group("virtio devices (docs/virtio.md)")
+    add = group.add_argument
+    add(
+        "--drive",
+        action="append",
+        default=[],
+        metavar="OPTIONS",
+        help="a disk, as file=disk.img,format=raw[,readonly=on][,snapshot=on][,serial=NAME]",
+    )
+    add(
+        "--snapshot",
+        action="store_true",
+        help="leave all disks' images as they are: what the guest writes is lost at the end",
+    )
+    add(
+        "--netdev",
+        action="append",
+        default=[],
+        metavar="OPTIONS",
+        help="a network: user[,hostfwd=tcp:127.0.0.1:2222-:22]..., "
+        "stream,addr.type=unix,addr.path=SOCKET, or tap,ifname=tap0",
+    )
+    add(
+        "--rng",
+        nargs="?",
+        const="seed=0",
+        metavar="SOURCE",
+        help="random numbers: seed=N, the same in every run (default: seed=0), or host",
+    )
+    add(
+        "--virtio-console",
+        action="store_true",
+        help="a second console, hvc0 in Linux, which gets the input instead of the UART",
+    )
+
+
+@contextlib.contextmanager
+def devices(arguments: argparse.Namespace, machine: Machine) -> Iterator[None]:
+    """Plug in what the arguments say, in the order: disks, networks, the console, random numbers.
+    Raises `RvemuError` where something cannot be had."""
+    with contextlib.ExitStack() as stack:
+        for text in arguments.drive:
+            _plug_drive(text, arguments.snapshot, machine, stack)
+        for n, text in enumerate(arguments.netdev):
+            _plug_network(text, n, machine, stack)
+        if arguments.virtio_console:
+            from rvemu.devices.virtio.console import Console
+
+            machine.plug(Console())
+        if arguments.rng is not None:
+            _plug_entropy(arguments.rng, machine)
+        yield
+
+
+def _plug_drive(text: str, snapshot: bool, machine: Machine, stack: contextlib.ExitStack) -> None:
+    from dataclasses import replace
+
+    from rvemu.devices.virtio.block import Block
+    from rvemu.drives import DriveOptions, open_drive
+
+    options = DriveOptions.parse(text)
+    drive = open_drive(replace(options, snapshot=options.snapshot or snapshot))
+    stack.callback(drive.close)
+    machine.plug(Block(drive))
+
+
+def _plug_network(text: str, n: int, machine: Machine, stack: contextlib.ExitStack) -> None:
+    from rvemu.netdev import NetdevOptions, Network
+
+    network = Network(NetdevOptions.parse(text, n))
+    stack.callback(network.close)
+    machine.plug(network.device, network)
+
+
+def _plug_entropy(text: str, machine: Machine) -> None:
+    from rvemu.devices.virtio.entropy import Entropy, HostEntropy, SeededEntropy
+
+    if text == "host":
+        machine.plug(Entropy(HostEntropy()))
+        return
+    key, _, seed = text.partition("=")
+    if key != "seed" or not seed.isascii() or not seed.isdigit():
+        raise RvemuError(f"--rng {text}: is neither `host` nor a seed, as seed=42")
+    machine.plug(Entropy(SeededEntropy(int(seed))))
