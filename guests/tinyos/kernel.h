@@ -81,5 +81,6 @@ void fp_forget(struct process *process);
 
 // trap_entry.S
 __attribute__((noreturn)) void enter_user(struct trap_frame *frame);
+bool wait_for_timer(void); // true if its interrupt came, false if something else ended the wait
 void fp_save(struct fp_state *state);
 void fp_restore(const struct fp_state *state);

@@ -23,12 +23,12 @@ void power_off(void) {
     sbi_shutdown(SBI_RESET_REASON_NONE);
 }
 
-// See, once, a timer interrupt arrive; the kernel polls for it and never has interrupts on itself.
+// See, once, a timer interrupt arrive.
 static void timer_init(void) {
     csr_write(sie, MIP_STIP);
     timer_tick();
-    while (!(csr_read(sip) & MIP_STIP))
-        wfi();
+    while (!wait_for_timer())
+        ;
     timer_tick();
     printf("[S] the timer ticks: supervisor timer interrupt seen\n");
 }

@@ -87,9 +87,7 @@ struct process *schedule(struct process *after) {
             fp_enter(p);
             return p;
         }
-        // wfi wakes for an interrupt that is enabled in sie, even if sstatus.SIE keeps it pending.
-        wfi();
-        if (csr_read(sip) & MIP_STIP)
+        if (wait_for_timer())
             timer_tick();
     }
 }

@@ -3,6 +3,7 @@
 // While a process runs, sscratch holds the address of its trap frame (the start of its struct
 // process). The kernel has one stack, empty whenever a process runs: nothing blocks inside the
 // kernel, so a process that waits needs no stack of its own there.
+#include "riscv.h"
 #include "trap_frame.h"
 
     .text
@@ -47,7 +48,25 @@ enter_user:
     ld sp, 2 * 8(sp)
     sret
 
-// The kernel runs with interrupts off and touches only memory that is mapped: a trap is a bug.
+// wait_for_timer(): the one place where the kernel has interrupts on. It has nothing to do there, so
+// the interrupt, if it comes, need not return to where it came: it lands at the label.
+    .globl wait_for_timer
+wait_for_timer:
+    la t0, timer_came
+    csrrw t0, stvec, t0
+    csrsi sstatus, MSTATUS_SIE
+    wfi
+    csrci sstatus, MSTATUS_SIE
+    li a0, 0
+    csrw stvec, t0
+    ret
+    .balign 4
+timer_came: // the trap has cleared SIE
+    li a0, 1
+    csrw stvec, t0
+    ret
+
+// Elsewhere it runs with interrupts off, and touches only memory that is mapped: a trap is a bug.
     .balign 4
     .globl kernel_trap_entry
 kernel_trap_entry:
