@@ -61,16 +61,23 @@ class Recipe:
     """The symbol to start at."""
     march: str
     mabi: str
+    embeds: tuple[Recipe, ...] = ()
+    """Guests whose ELF files this guest contains (`_embed`)."""
 
     @classmethod
-    def load(cls, folder: Path, description: str = "guest.toml") -> Recipe:
+    def load(
+        cls, folder: Path, description: str = "guest.toml", *, within: tuple[str, ...] = ()
+    ) -> Recipe:
         """Reads ``folder/guest.toml``, or what describes it instead; the guest is named as its
         folder is.
 
-        Raises `RvemuError` when a key is missing or a source does not exist.
+        `within` names the guests that embed it, the outermost first. Raises `RvemuError` when a key
+        is missing, a source does not exist, or a guest would contain itself.
         """
         folder = folder.resolve()
         path = folder / description
+        if folder.name in within:
+            raise RvemuError(f"{path}: {folder.name} embeds itself, by way of {within[-1]}")
         table = load_toml(path)
         try:
             sources = tuple((folder / source).resolve() for source in table["sources"])
@@ -80,6 +87,8 @@ class Recipe:
         for source in (*sources, linker_script):
             if not source.is_file():
                 raise RvemuError(f"{path}: there is no file {source}")
+        within = (*within, folder.name)
+        embedded = [folder.parent / name for name in table.get("embeds", ())]
         return cls(
             name=folder.name,
             root=folder.parent,
@@ -88,6 +97,7 @@ class Recipe:
             entry=table.get("entry", "_start"),
             march=table.get("march", "rv64gc"),
             mabi=table.get("mabi", "lp64d"),
+            embeds=tuple(cls.load(guest, within=within) for guest in embedded),
         )
 
     @property
@@ -116,6 +126,8 @@ class Recipe:
             *self.link_flags,
         )
         state.update("\n".join((self.name, toolchain.identity, *flags)).encode())
+        for guest in self.embeds:
+            state.update(guest.digest(toolchain).encode())
         return state.hexdigest()[:32]
 
 
@@ -225,11 +237,35 @@ def build(recipe: Recipe, toolchain: Toolchain, output: Path) -> None:
             relative = str(source.relative_to(recipe.root))
             _run(recipe, toolchain, work, [*target, *flags, "-c", relative, "-o", str(made)])
             objects.append(str(made))
+        if recipe.embeds:
+            objects.append(_embed(recipe, toolchain, work))
 
         linked = work / f"{recipe.name}.elf"
         link = [*target, *recipe.link_flags, "-o", str(linked), *objects]
         _run(recipe, toolchain, work, link)
         _publish(linked, output)
+
+
+def _embed(recipe: Recipe, toolchain: Toolchain, work: Path) -> str:
+    """Builds the guests that a guest embeds; the object file that contains them.
+
+    It defines `embedded_guests`: for each a pointer to its name, one to the first byte of its ELF
+    file, and one behind the last; then a null pointer.
+    """
+    table, contents = [], []
+    for number, guest in enumerate(recipe.embeds):
+        elf = work / f"embedded-{number}.elf"
+        build(guest, toolchain, elf)
+        table.append(f".dword name{number}, start{number}, end{number}")
+        contents.append(f'name{number}: .asciz "{guest.name}"\n.balign 8')
+        contents.append(f'start{number}: .incbin "{elf}"\nend{number}: .balign 8')
+    source = work / "embedded.S"
+    head = [".section .rodata", ".balign 8", ".globl embedded_guests", "embedded_guests:"]
+    source.write_text("\n".join([*head, *table, ".dword 0", *contents, ""]))
+    made = str(work / "embedded.o")
+    target = toolchain.target_flags(recipe.march, recipe.mabi)
+    _run(recipe, toolchain, work, [*target, "-c", str(source), "-o", made])
+    return made
 
 
 def load_toml(path: Path) -> dict[str, Any]:

@@ -34,6 +34,8 @@ class GuestInfo:
     """More instructions, over all harts, than it needs to end: beyond this it hangs."""
     needs_sbi: bool = False
     """Starts in S-mode and needs SBI firmware; the others start in M-mode with no firmware."""
+    needs_h: bool = False
+    """Needs harts with the hypervisor extension."""
     benchmark: bool = False
     """Has a 64-bit word `bench_iterations` in .data. Its output is the same for any count >= 1."""
 

@@ -57,7 +57,9 @@ def set_iterations(elf: Path, count: int) -> None:
 def run_on_qemu(elf: Path, guest: guests.GuestInfo, harts: int) -> tuple[bytes, int]:
     assert QEMU is not None
     firmware = [] if guest.needs_sbi else ["-bios", "none"]
-    command = [QEMU, "-M", "virt", *firmware, "-nographic", "-smp", str(harts), "-kernel", str(elf)]
+    cpu = ["-cpu", "rv64,h=true"] if guest.needs_h else []
+    machine = ["-M", "virt", *cpu, "-smp", str(harts)]
+    command = [QEMU, *machine, *firmware, "-nographic", "-kernel", str(elf)]
     done = subprocess.run(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, timeout=120, check=False
     )
@@ -180,6 +182,7 @@ def test_a_compiler_that_fails_is_an_error_in_one_line(monkeypatch: pytest.Monke
         ("sources = [", r"guest\.toml: "),
         ('sources = ["absent.c"]\nlinker_script = "x.ld"', r"no file .*absent\.c"),
         ("sources = []", "'linker_script' is missing"),
+        ('sources = []\nlinker_script = "guest.toml"\nembeds = ["absent"]', "there is no .*absent"),
     ],
 )
 def test_a_bad_recipe_is_an_error_that_names_its_file(
