@@ -6,19 +6,25 @@
 #include "riscv.h"
 #include "sbi.h"
 #include "trap_frame.h"
+#include <stdbool.h>
 
 #define STUB_SIZE 0x200000ul
 
 #define SPEC_VERSION (2 << 24) // 2.0, the first with DBCN
 #define IMPL_ID      0x7276    // "rv", not a registered number
 
-static void print(const char *text) {
+// More to set up, if the guest links it: see sbi_stub_hypervisor.c.
+__attribute__((weak)) bool stub_extend(void) { return false; }
+
+static bool has_stimecmp; // what stub_extend said
+
+void stub_print(const char *text) {
     for (; *text; text++)
         uart_putc(*text);
 }
 
 static void print_hex(uint64_t value) {
-    print("0x");
+    stub_print("0x");
     int digit = 15;
     while (digit > 0 && value >> (4 * digit) == 0)
         digit--;
@@ -41,9 +47,9 @@ static void protect_stub(void) {
 }
 
 void stub_setup(uint64_t stub, uint64_t kernel) {
-    print("[M] hart 0 enters M-mode at ");
+    stub_print("[M] hart 0 enters M-mode at ");
     print_hex(stub);
-    print(": boot stub, minimal SBI\n");
+    stub_print(": boot stub, minimal SBI\n");
 
     protect_stub();
 
@@ -57,10 +63,11 @@ void stub_setup(uint64_t stub, uint64_t kernel) {
                            1 << CAUSE_LOAD_PAGE_FAULT | 1 << CAUSE_STORE_PAGE_FAULT);
     csr_write(mideleg, MIP_SSIP | MIP_STIP | MIP_SEIP);
     csr_write(mcounteren, 7); // cycle, time, instret
+    has_stimecmp = stub_extend();
 
-    print("[M] PMP guards the stub, traps are delegated; down to S-mode at ");
+    stub_print("[M] PMP guards the stub, traps are delegated; down to S-mode at ");
     print_hex(kernel);
-    print("\n");
+    stub_print("\n");
 }
 
 static struct sbi_result base(uint64_t function, uint64_t extension) {
@@ -88,6 +95,10 @@ static struct sbi_result base(uint64_t function, uint64_t extension) {
 }
 
 static struct sbi_result set_timer(uint64_t deadline) {
+    if (has_stimecmp) {
+        csr_write(stimecmp, deadline);
+        return (struct sbi_result){SBI_SUCCESS, 0};
+    }
     mmio_write64(CLINT_MTIMECMP(0), deadline);
     csr_clear(mip, MIP_STIP);
     csr_set(mie, MIP_MTIP);
@@ -141,13 +152,13 @@ void trap_handler(struct trap_frame *frame) {
         x[REG_A1] = (uint64_t)result.value;
         return;
     default:
-        print("[M] unexpected trap: mcause ");
+        stub_print("[M] unexpected trap: mcause ");
         print_hex(frame->cause);
-        print(", mepc ");
+        stub_print(", mepc ");
         print_hex(frame->epc);
-        print(", mtval ");
+        stub_print(", mtval ");
         print_hex(frame->tval);
-        print("\n");
+        stub_print("\n");
         board_finish(1);
     }
 }
