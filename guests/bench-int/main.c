@@ -1,26 +1,7 @@
 // Integer work of the kinds that compiled programs do: pointers, tables, calls, unpredictable
-// branches, multiplication, bit twiddling. Each part is a file of its own.
+// branches, multiplication, bit twiddling. This main is for M-mode, without paging.
 #include "bench.h"
 #include "guest.h"
-
-uint64_t list_run(void);
-uint64_t matrix_run(void);
-uint64_t scanner_run(void);
-uint64_t crc_run(void);
-uint64_t interpreter_run(void);
-uint64_t queens_run(void);
-
-const struct bench_part bench_parts[] = {
-    {"list", list_run},
-    {"matrix", matrix_run},
-    {"scanner", scanner_run},
-    {"crc", crc_run},
-    {"interpreter", interpreter_run},
-    {"queens", queens_run},
-    {0, 0},
-};
-
-BENCH_ITERATIONS(300);
 
 int main(uint64_t hart, const void *device_tree) {
     (void)hart;
