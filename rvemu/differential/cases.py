@@ -176,7 +176,7 @@ class _Program:
             self._look()
         code.address(_A, f"step {n + 1}")
         code.op("csrrw", rd=0, rs1=_A, csr=BY_NAME["mscratch"].number)
-        mode = rng.choices(list(MODES), (2, 5, 2, 5, 4))[0]
+        mode = rng.choices(list(MODES), (3, 5, 2, 5, 4))[0]
         timers = rng.choices(("quiet", "due", "software"), (6, 1, 1))[0]
         snippet = self.snippets.make(mode, rng.randrange(1, 5), timers != "quiet")
         resume = rng.random() < 0.4
@@ -244,7 +244,7 @@ class _Program:
         priv, v = MODES[mode]
         where = put(put(mstatus(rng), MSTATUS.MPP, priv), MSTATUS.MPV, v)
         where = put(where, MSTATUS.MPIE, rng.getrandbits(1))
-        self._csrw("mstatus", put(where, MSTATUS.MPRV, int(rng.random() < 0.1 and mode == "M")))
+        self._csrw("mstatus", where)
 
     def _set_pmp(self) -> None:
         """One page may not be as free as the rest."""

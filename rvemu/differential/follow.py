@@ -52,6 +52,7 @@ class Follower:
         self.executed = 0
         #: Whether the program has come to its end.
         self.ended = False
+        self._trapped = 0  # the last instruction that trapped
         self._traps: list[TrapTaken] = []
         self._trail: deque[Commit | SpikeTrap] = deque(maxlen=TRAIL)
         # The registers as Spike has them.
@@ -78,6 +79,8 @@ class Follower:
     def _trap(self, number: int) -> None:  # noqa: ARG002
         trap = last_trap(self.state)
         self._traps.append(trap)
+        if not trap.is_interrupt:
+            self._trapped = int(self.state.insn)
         way = f"{MODE_NAMES[trap.origin]} to {MODE_NAMES[trap.target]}"
         self.traps[f"{cause_name(trap.cause)}, {way}"] += 1
         self._pc, self._mode = int(self.state.pc), self.machine.hart.mode
@@ -150,7 +153,7 @@ class Follower:
         self, kind: str, event: Commit, csr: str, theirs: int, ours: int, what: str
     ) -> None:
         text = disassemble(event.bits, event.pc)
-        known = explain(Seen(kind, text, csr, theirs, ours))
+        known = explain(Seen(kind, text, csr, theirs, ours, disassemble(self._trapped)))
         if known is None:
             raise DifferenceError(f"{what}: Spike {theirs:#x}, rvemu {ours:#x}")
         self.explained[known.name] += 1

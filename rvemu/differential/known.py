@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from rvemu.hart.csr_view import name_of
+from rvemu.hart.fields import MENVCFG, MSTATUS
 from rvemu.lang import M64
 
 
@@ -21,6 +22,7 @@ class Seen:
     csr: str  # that was read or written; empty if none
     spike: int
     ours: int
+    trapped: str = ""  # the last instruction that trapped
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ class Known:
     adopt: bool = False  # let rvemu's CSR go on with Spike's value
 
 
+_SWITCHES = MENVCFG.ADUE.mask | MENVCFG.PBMTE.mask | MENVCFG.STCE.mask
 _TRAP_VALUES = {"mtval", "stval", "vstval"}
 _TRAP_ADDRESSES = {"mtval2", "htval"}
 _COUNTERS = {"cycle", "time", "instret", "mcycle", "minstret"}
@@ -60,6 +63,19 @@ KNOWN: tuple[Known, ...] = (
         lambda s: s.csr in ("menvcfg", "henvcfg", "senvcfg") and s.spike ^ s.ours == 1,
     ),
     Known(
+        "field-comes-back",
+        "norm:menvcfg_adue_henvcfg_adue_rdonly0",
+        "ADUE, PBMTE and STCE of henvcfg are read-only zero while menvcfg has them off. When they "
+        'become writable again, they are unspecified ("CSR Field Modulation"): rvemu\'s are zero, '
+        "Spike's are what they were.",
+        lambda s: (
+            s.csr == "henvcfg"
+            and s.spike & _SWITCHES & ~s.ours != 0
+            and not (s.spike ^ s.ours) & ~(_SWITCHES | 1)
+        ),
+        adopt=True,
+    ),
+    Known(
         "delegation",
         "norm:hedeleg_acc",
         "Bit 18 of hedeleg must be writable, and Spike has it only with Zicfilp or Zicfiss. Bit 0 "
@@ -82,6 +98,19 @@ KNOWN: tuple[Known, ...] = (
         "At V=0, a write of an unsupported MODE to vsatp is either ignored, as rvemu does, or the "
         "other fields are written, as Spike does.",
         lambda s: s.kind == "csr" and s.csr == "vsatp" and "vsatp" in s.instruction,
+        adopt=True,
+    ),
+    Known(
+        "gva-with-mprv",
+        "norm:mstatus_gva_op",
+        "GVA is set for any trap that writes a guest virtual address to mtval. For access faults "
+        "of atomics and cache-block instructions, Spike asks the current V, not that of the "
+        "access, which MPRV sets.",
+        lambda s: (
+            s.csr == "mstatus"
+            and s.ours ^ s.spike == s.ours & MSTATUS.GVA.mask != 0
+            and s.trapped.startswith(("lr.", "sc.", "amo", "cbo."))
+        ),
         adopt=True,
     ),
     Known(

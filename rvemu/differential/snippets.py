@@ -17,6 +17,8 @@ from rvemu.differential.layout import (
 )
 from rvemu.differential.values import any_value, value_for
 from rvemu.hart.csr_table import BY_NAME
+from rvemu.hart.fields import MSTATUS
+from rvemu.lang import put
 
 # Registers: those that instructions read, and those that they write.
 VALUES, ADDRESSES = range(10, 14), range(14, 18)  # a0-a3, a4-a7
@@ -79,6 +81,8 @@ class Snippets:
         interrupts may be pending."""
         self.read_only = _NOT_WRITTEN | _TIMERS if timers else _NOT_WRITTEN
         snippet = Snippet()
+        if mode == "M" and self.rng.random() < 0.5:
+            self._as_another(snippet)
         for _ in range(count):
             kind = self.rng.choices(
                 (self._csr, self._hypervisor, self._access, self._atomic, self._fence, self._alone,
@@ -129,6 +133,14 @@ class Snippets:
         bases = [GUEST_PAGES + page, DATA + page, DATA + page + USER_ALIAS - RAM_BASE]
         bases += [NOTHING, (1 << 38) | page, 1 << 41, M64_PAGE, 1 << 56, 1 << 59, 1 << 63]
         return rng.choice(bases) + offset
+
+    def _as_another(self, snippet: Snippet) -> None:
+        """From here on, loads and stores are another mode's (MPRV). After MRET, MPP and MPV are
+        zero."""
+        value = put(MSTATUS.MPRV.mask, MSTATUS.MPP, self.rng.choice([0, 1, 1, 3]))
+        value = put(value, MSTATUS.MPV, int(self.rng.random() < 0.7))
+        register = self._value(snippet, value)
+        self._add(snippet, "csrrs", rd=0, rs1=register, csr=BY_NAME["mstatus"].number)
 
     def _csr(self, snippet: Snippet, mode: str) -> None:
         rng = self.rng

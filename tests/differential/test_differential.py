@@ -1,6 +1,7 @@
 """The comparison with Spike: the log's lines, programs, and what is done about differences."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -195,6 +196,14 @@ def test_pseudoinstructions_are_never_explained_away() -> None:
     assert explain(Seen("register", "csrr a0, htinst", "htinst", 0, 0x0005_3003)) is not None
     assert explain(Seen("register", "csrr a0, htinst", "htinst", 0, 0x3000)) is None
     assert explain(Seen("register", "csrr a0, htinst", "htinst", 0x3000, 0)) is None
+
+
+def test_gva_is_explained_for_some_instructions_only() -> None:
+    gva = 1 << 38
+    seen = Seen("csr", "csrc mstatus, t0", "mstatus", 0xA_0000, 0xA_0000 | gva, "cbo.inval (a7)")
+    assert explain(seen) is not None
+    assert explain(replace(seen, trapped="ld a0, 0(a1)")) is None
+    assert explain(replace(seen, spike=seen.ours, ours=seen.spike)) is None
 
 
 @needs_spike
