@@ -39,6 +39,9 @@ def target_description(h: Hart) -> str:
         '<!DOCTYPE target SYSTEM "gdb-target.dtd">',
         '<target version="1.0">',
         "<architecture>riscv:rv64</architecture>",
+        # Otherwise a gdb for many systems takes the guest for a Linux process, and steps it by
+        # breakpoints at the instructions that come next as it believes: wrong where one traps.
+        "<osabi>none</osabi>",
         '<feature name="org.gnu.gdb.riscv.cpu">',
         *_integer(),
         "</feature>",
