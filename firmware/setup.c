@@ -75,6 +75,7 @@ static void delegate(void) {
 }
 
 void setup_hart(void) {
+    csr_write(mtvec, (uint64_t)trap_entry); // it says so if something goes wrong from here on
     uint64_t misa = csr_read(misa);
     if (misa != 0 && !(misa & MISA_S)) {
         print("rvemu SBI firmware: this hart has no S-mode\n");
@@ -92,12 +93,11 @@ void setup_hart(void) {
     attempt("csrr %0, 0x30a\n or %1, %1, %0\n csrw 0x30a, %1\n csrr %0, 0x30a",
             : "+&r"(old), "+&r"(environment)::"t0", "memory");
     csr_try_write(0x30c, -1ul); // mstateen0
-    has_stimecmp = (old & MENVCFG_STCE) != 0;
+    // stimecmp: never. The bit alone does not say that it is there: QEMU 7 sets it in any case.
+    uint64_t stimecmp = 0;
+    attempt("csrw 0x14d, %1\n csrr %0, 0x14d", : "+&r"(stimecmp) : "r"(-1ul) : "t0", "memory");
+    has_stimecmp = (old & MENVCFG_STCE) && stimecmp == -1ul;
     has_hypervisor = (misa & MISA_H) != 0;
-    if (has_stimecmp)
-        csr_write(0x14d, -1ul); // stimecmp: never
-
-    csr_write(mtvec, (uint64_t)trap_entry);
     csr_write(mip, 0);
     csr_write(mie, MIP_MSIP);
 }
