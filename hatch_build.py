@@ -1,7 +1,8 @@
-"""Puts the guests, built, into the wheel: `rvemu run --guest` then needs no compiler.
+"""Puts the guests and the firmware, built, into the wheel: to run them then needs no compiler.
 
 Hatch runs this when it makes a wheel. The guests go to ``rvemu/_guests`` as NAME.elf, NAME.txt
-(what it must print) and NAME.toml (its description), where `rvemu.guests` looks first.
+(what it must print) and NAME.toml (its description), where `rvemu.guests` looks first; the firmware
+to ``rvemu/_firmware/firmware.elf``, where `rvemu.firmware` does.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 
 class GuestsBuildHook(BuildHookInterface[Any]):
-    """Builds every folder of ``guests/`` that has a guest.toml."""
+    """Builds every folder of ``guests/`` that has a guest.toml, and ``firmware/``."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Builds the guests, unless the wheel only points to this source tree ("editable"):
+        """Builds them, unless the wheel only points to this source tree ("editable"):
         there they are built when they are first asked for."""
         if self.target_name != "wheel" or version == "editable":
             return
@@ -38,6 +39,10 @@ class GuestsBuildHook(BuildHookInterface[Any]):
             build_data["force_include"][str(elf)] = f"{target}.elf"
             build_data["force_include"][str(folder / "expected.txt")] = f"{target}.txt"
             build_data["force_include"][str(description)] = f"{target}.toml"
+        elf = Path(self.scratch.name) / "sbi-firmware.elf"
+        recipe = guest_build.Recipe.load(root / "firmware", "firmware.toml")
+        guest_build.build(recipe, toolchain, elf)
+        build_data["force_include"][str(elf)] = "rvemu/_firmware/firmware.elf"
 
 
 def import_from_source(root: Path, name: str) -> Any:

@@ -65,11 +65,16 @@ def find_guest(name: str) -> Path:
     if INSTALLED.is_dir():
         return INSTALLED / f"{name}.elf"
 
-    recipe = guest_build.Recipe.load(SOURCES / name)
+    return built(guest_build.Recipe.load(SOURCES / name), f"guest {name}")
+
+
+def built(recipe: guest_build.Recipe, what: str) -> Path:
+    """The ELF file of a recipe in the user's cache, built first if need be; `what` is its name for
+    people. Raises `RvemuError` when there is no compiler, or it fails."""
     toolchain = guest_build.find_toolchain()
-    path = _cache_directory(recipe.digest(toolchain)) / f"{name}.elf"
+    path = _cache_directory(recipe.digest(toolchain)) / f"{recipe.name}.elf"
     if not _is_our_elf(path):
-        print(f"rvemu: building guest {name} with {toolchain.name}", file=sys.stderr)
+        print(f"rvemu: building {what} with {toolchain.name}", file=sys.stderr)
         guest_build.build(recipe, toolchain, path)
     return path
 

@@ -1,14 +1,18 @@
 """Boot a guest.
 
 The hart starts in M-mode at the ELF file's entry, with its id in a0 and the address of a device
-tree in a1. The board is that of QEMU's `virt` machine. What the guest prints goes to stdout,
-stdin is its console's input; messages and traces go to stderr.
+tree in a1; with --kernel, SBI firmware starts there and enters the kernel in S-mode. The board is
+that of QEMU's `virt` machine. What the guest prints goes to stdout, stdin is its console's input;
+messages and traces go to stderr.
 
 examples:
   rvemu run --guest tinyos             a guest that comes with rvemu (--list-guests names them)
   rvemu run guest.elf                  the exit status is the guest's
   rvemu run --smp 4 -m 1G guest.elf
   rvemu run --load-address 0x80000000 image.bin
+  rvemu run --linux                    a Debian kernel with busybox, fetched once (docs/linux.md)
+  rvemu run --kernel Image --initrd initrd.img --append console=ttyS0 -m 1G
+  rvemu run --bios fw_dynamic.bin --kernel Image
   rvemu run --trace=trace.txt guest.elf
   rvemu run --explain-faults --trace-traps guest.elf
   rvemu run --gdb --gdb-wait guest.elf  (as QEMU's -s -S), and `rvemu debug` starts gdb as well
@@ -31,6 +35,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from rvemu.cli.boot_options import (
+    Start,
+    add_boot_options,
+    find_start,
+    list_guests,
+    names_guest,
+)
+from rvemu.cli.device_options import add_device_options, devices
 from rvemu.cli.machine_options import add_engine_option, add_machine_options, build_machine
 from rvemu.cli.quantities import count
 from rvemu.errors import RvemuError
@@ -49,16 +61,7 @@ _GDB_ENDPOINT = ":1234"
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     add = parser.add_argument
-    add("elf", nargs="?", metavar="guest.elf", help="the guest, an ELF file")
-    add("--guest", metavar="NAME", help="a guest that comes with rvemu")
-    add("--list-guests", action="store_true", help="name the guests that come with rvemu")
-    add("--bios", choices=("none",), default="none", help="firmware (default: none)")
-    add(
-        "--load-address",
-        type=_address,
-        metavar="ADDR",
-        help="the guest is a raw image, to be loaded and entered there",
-    )
+    add_boot_options(parser)
     add_engine_option(parser)
     add(
         "--max-instructions",
@@ -69,6 +72,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--no-reboot", action="store_true", help="end where the guest asks for a reset")
     add("--stats", action="store_true", help="say at the end how much ran, and how fast")
     add_machine_options(parser)
+    parser.set_defaults(memory=None)  # what the guest wants
+    add_device_options(parser)
     _add_gdb_options(parser)
     seeing = parser.add_argument_group("seeing what happens")
     seeing.add_argument(
@@ -121,22 +126,29 @@ def _add_gdb_options(parser: argparse.ArgumentParser) -> None:
 def execute(arguments: argparse.Namespace) -> int:
     """Do it; the exit status."""
     if arguments.list_guests:
-        return _list_guests()
-    if arguments.elf is None and arguments.gdb is not None and not arguments.guest:
+        return list_guests()
+    if arguments.gdb is not None and not names_guest(arguments):
         # `--gdb guest.elf`: what looks like gdb's address is the guest.
         arguments.elf, arguments.gdb = arguments.gdb, _GDB_ENDPOINT
-    if arguments.elf is None and arguments.trace not in (None, STDERR) and not arguments.guest:
+    if arguments.trace not in (None, STDERR) and not names_guest(arguments):
         # `--trace guest.elf`: what looks like the trace's file is the guest.
         arguments.elf, arguments.trace = arguments.trace, STDERR
-    path, harts = _find_guest(arguments)
-    machine = build_machine(arguments, harts=harts)
-    image = machine.load(path, address=arguments.load_address)
+    start = find_start(arguments)
+    arguments.memory = arguments.memory or start.memory
+    arguments.append = " ".join(filter(None, (start.command_line, arguments.append)))
+    machine = build_machine(arguments, harts=start.harts)
+    with devices(arguments, machine):
+        return _boot(arguments, machine, start)
+
+
+def _boot(arguments: argparse.Namespace, machine: Machine, start: Start) -> int:
+    image = start.load(machine)
     for warning in image.warnings:
         _say(warning)
     if arguments.signature is not None:
         _check_signature(machine, arguments.signature)
     with _traces(arguments, machine):
-        status = _run(arguments, machine, path)
+        status = _run(arguments, machine, start)
     if arguments.signature is not None:
         from rvemu.signature import write_signature
 
@@ -149,7 +161,7 @@ def exit_status(code: int) -> int:
     return code & 0xFF or (0 if code == 0 else 0xFF)
 
 
-def _session(arguments: argparse.Namespace, machine: Machine, path: Path) -> "Session":
+def _session(arguments: argparse.Namespace, machine: Machine, start: Start) -> "Session":
     from rvemu.session import Session
 
     if arguments.gdb is None and not arguments.gdb_wait:
@@ -160,17 +172,17 @@ def _session(arguments: argparse.Namespace, machine: Machine, path: Path) -> "Se
         machine,
         _say,
         arguments.gdb or _GDB_ENDPOINT,
-        path=path if arguments.load_address is None else None,
+        path=start.elf,
         wait=arguments.gdb_wait,
         on_loss=arguments.gdb_loss,
         reboot=not arguments.no_reboot,
     )
 
 
-def _run(arguments: argparse.Namespace, machine: Machine, path: Path) -> int:
+def _run(arguments: argparse.Namespace, machine: Machine, start: Start) -> int:
     from rvemu.session import Signalled
 
-    session = _session(arguments, machine, path)
+    session = _session(arguments, machine, start)
     started = time.perf_counter()
     try:
         outcome = session.run(arguments.max_instructions)
@@ -211,43 +223,7 @@ def _statistics(machine: Machine, seconds: float) -> str:
     )
 
 
-# --- What to run ---------------------------------------------------------------------------------
-
-
-def _find_guest(arguments: argparse.Namespace) -> tuple[Path, int]:
-    """The guest's file, and how many harts to show it with."""
-    if arguments.guest is not None:
-        from rvemu.guests import find_guest, list_guests
-
-        if arguments.elf is not None or arguments.load_address is not None:
-            raise RvemuError("give --guest NAME or a file, not both")
-        known = {guest.name: guest for guest in list_guests()}
-        info = known.get(arguments.guest)
-        if info is not None and info.needs_sbi:
-            raise RvemuError(
-                f"guest {info.name} starts in S-mode on SBI firmware, and --bios none gives it none"
-            )
-        return find_guest(arguments.guest), info.harts if info is not None else 1
-    if arguments.elf is None:
-        raise RvemuError("run what? Give an ELF file, or --guest NAME (--list-guests names them)")
-    return Path(arguments.elf), 1
-
-
-def _list_guests() -> int:
-    from rvemu.guests import list_guests
-
-    guests = list_guests()
-    width = max((len(guest.name) for guest in guests), default=0)
-    for guest in guests:
-        print(f"{guest.name:<{width}}  {guest.description}")
-    return 0
-
-
-def _address(text: str) -> int:
-    try:
-        return int(text, 0)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"'{text}' is not an address, as 0x80000000") from None
+# --- What to see ---------------------------------------------------------------------------------
 
 
 def _check_signature(machine: Machine, file: str) -> None:

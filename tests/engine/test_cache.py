@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from rvemu.engine.native import library
-from rvemu.engine.native.cache import cache_folder, cached
+from rvemu.engine.native.cache import cached
+from rvemu.user_cache import cache_folder
 
 CODE = b"machine code " * 1000
 

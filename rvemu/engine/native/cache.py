@@ -14,17 +14,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from rvemu.user_cache import cache_folder
+
 _DIGEST_BYTES = 32
 
 # Files that are being written, and how old they are, in seconds, when nobody will finish them.
 _UNFINISHED = ".new-"
 _ABANDONED_AFTER = 3600
-
-
-def cache_folder() -> Path:
-    """The folder for the user's cached files: `$XDG_CACHE_HOME/rvemu` or `~/.cache/rvemu`."""
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    return (Path(base) if base and Path(base).is_absolute() else Path.home() / ".cache") / "rvemu"
 
 
 def _is_private(status: os.stat_result) -> bool:
