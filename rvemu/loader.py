@@ -170,12 +170,8 @@ def load_raw(source: Source, address: int, name: str | None = None) -> Image:
     return Image(name, address, (Segment("image", address, address, content, len(content)),))
 
 
-def place(image: Image, ram: Ram, reserved: Sequence[Reserved] = ()) -> None:
-    """Write an image into memory, its zero-filled parts included.
-
-    Raises `RvemuError`, with nothing written, when a segment does not lie in `ram` or touches a
-    reserved range.
-    """
+def check_place(image: Image, ram: Ram, reserved: Sequence[Reserved] = ()) -> None:
+    """Raise `RvemuError` when a segment does not lie in `ram` or touches a reserved range."""
     for segment in image.segments:
         where = f"{image.name}: {segment.name} at {_range(segment.paddr, segment.memsz)}"
         if not ram.contains(segment.paddr, segment.memsz):
@@ -188,6 +184,12 @@ def place(image: Image, ram: Ram, reserved: Sequence[Reserved] = ()) -> None:
                 raise RvemuError(
                     f"{where} overlaps the {taken.name} at {_range(taken.address, taken.size)}"
                 )
+
+
+def place(image: Image, ram: Ram, reserved: Sequence[Reserved] = ()) -> None:
+    """Write an image into memory, its zero-filled parts included. Raises as `check_place`, with
+    nothing written."""
+    check_place(image, ram, reserved)
     for segment in image.segments:
         ram.write(segment.paddr, segment.data)
         ram.zero(segment.paddr + len(segment.data), segment.memsz - len(segment.data))

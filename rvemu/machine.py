@@ -32,7 +32,7 @@ from rvemu.hart.state import DEVICE_ABSENT, DEVICE_DONE, PAGE_WATCHED, Hart, Sha
 from rvemu.hart.tlb import flush_all
 from rvemu.harts import HartView
 from rvemu.hooks import Hooks, Outcome, Reason
-from rvemu.loader import Image, load_elf, load_raw, place
+from rvemu.loader import Image, check_place, load_elf, load_raw, place
 from rvemu.memory import Ram
 from rvemu.output import GuestOutput
 from rvemu.outside import Outside, wait_outside
@@ -201,6 +201,7 @@ class Machine:
         self.board.config = replace(before, initrd=image.initrd)
         try:
             tree = self.board.place_device_tree()
+            check_place(image, self.board.ram, [tree.reserved])
             htif = self._htif_of(image)
             place(image, self.board.ram, [tree.reserved])
         except RvemuError:

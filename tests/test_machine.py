@@ -350,3 +350,9 @@ def test_a_slice_ends_after_some_device_accesses(engine: str) -> None:
     machine.hooks.between.append(lambda: machine.device_accesses and machine.stop())
     machine.run()
     assert 0 < machine.device_accesses < 1000
+
+
+def test_an_image_outside_memory_is_said_to_be_before_its_symbols() -> None:
+    program = elf(bytes(0x3000), tohost=0x2000)
+    with pytest.raises(RvemuError, match="is outside RAM"):
+        Machine(memory=0x2000, engine="reference").load(program)
