@@ -82,6 +82,7 @@ class Console(VirtioDevice):
         while self._input and work < WORK_LIMIT:
             chain = queue.pop()
             if chain is None:
+                queue.wants_notifications()
                 return False
             work += REQUEST_COST
             taken = min(len(self._input), chain.to_write)

@@ -68,6 +68,7 @@ class VirtioDevice:
         while work < WORK_LIMIT:
             chain = queue.pop()
             if chain is None:
+                queue.wants_notifications()
                 return False
             work += REQUEST_COST + chain.to_read + chain.to_write
             work += self.request(index, chain)

@@ -22,6 +22,7 @@ from rvemu.memory import Ram
 
 F_NEXT, F_WRITE, F_INDIRECT = 1, 2, 4  # of a descriptor
 F_NO_INTERRUPT = 1  # of the available ring
+F_NO_NOTIFY = 1  # of the used ring
 
 #: The most descriptors in a queue, and in an indirect table.
 MAX_CHAIN = 1024
@@ -171,6 +172,7 @@ class Queue:
         self._descriptors_at = self.descriptors - base  # offsets in the view
         self._available_at = self.available - base
         self._used_at = self.used - base
+        self._available_event_at = self._used_at + _ENTRIES_AT + size * _USED.size
         self._used_event_at = self._available_at + _ENTRIES_AT + size * _INDEX.size
 
     def pop(self) -> Chain | None:
@@ -251,11 +253,13 @@ class Queue:
             return
         if self.event_index:
             # Not to be told takes no write: the event lies behind the driver's index.
-            if wanted:
-                at = self.used + _ENTRIES_AT + self.size * _USED.size
-                self._memory.write(at, _INDEX.pack(self._next_available))
+            at, value = self._available_event_at, self._next_available
+            if not wanted:
+                return
         else:
-            self._memory.write(self.used + _FLAGS_AT, _INDEX.pack(0 if wanted else 1))
+            at, value = self._used_at + _FLAGS_AT, 0 if wanted else F_NO_NOTIFY
+        if _INDEX.unpack_from(self._view, at)[0] != value:
+            self._memory.write(self._memory.base + at, _INDEX.pack(value))
 
     def needs_interrupt(self) -> bool:
         """Whether the driver wants to know of what was pushed since this was last asked.

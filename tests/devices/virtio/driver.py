@@ -81,6 +81,14 @@ class Ring:
     def notify(self) -> None:
         self.driver.put(Register.QUEUE_NOTIFY, self.number)
 
+    def wants_notification(self) -> bool:
+        """Whether the device wants to hear of the latest chain that was offered."""
+        ram = self.driver.ram
+        if not self.driver.transport.device.negotiated & EVENT_IDX:
+            return not ram.read(self.used, 1)[0] & 1
+        (event,) = struct.unpack("<H", ram.read(self.used + 4 + 8 * self.size, 2))
+        return event == (self.made - 1) & 0xFFFF
+
     def submit(self, *buffers: tuple[int, int, int]) -> int:
         """Offer one chain and notify the device; the chain's head."""
         head = self.chain(*buffers)

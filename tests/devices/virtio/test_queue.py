@@ -212,6 +212,16 @@ def test_the_driver_may_not_want_interrupts(driver):
     assert driver.line.level
 
 
+@pytest.mark.parametrize("features", [VERSION_1, ALL])
+def test_the_device_wants_to_hear_of_requests(driver, recorder, features):
+    ring = driver.start(features=features).rings[0]
+    for n in range(1, 40):
+        ring.offer(ring.chain((BUFFERS, 1, 0)))
+        assert ring.wants_notification()
+        ring.notify()
+        assert len(recorder.seen) == n
+
+
 @pytest.mark.parametrize("start", [0, 0xFFFD])
 def test_interrupts_at_an_event_index(driver, start):
     ring = driver.start(features=ALL).rings[0]
