@@ -80,11 +80,12 @@ static struct vm *schedule(const struct vm *after) {
 static void run(struct vm *vm) {
     uint64_t slice_end = mtime() + SLICE;
     vcpu_load(vm);
+    timer_guest_check(vm);
     do {
         timer_arm(vm, slice_end);
         vcpu_run(&vm->vcpu);
     } while (handle_exit(vm, slice_end));
-    vcpu_save(vm);
+    timer_guest_save(vm);
 }
 
 // How often something happened may depend on the machine below: when it was often enough, no more

@@ -56,7 +56,6 @@ void timer_guest_check(struct vm *vm) {
 void timer_guest_load(struct vm *vm) {
     if (has_sstc)
         csr_write(vstimecmp, vm->vcpu.timer);
-    timer_guest_check(vm);
 }
 
 void timer_guest_save(struct vm *vm) {

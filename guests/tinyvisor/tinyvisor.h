@@ -100,7 +100,6 @@ uint64_t elf_symbol(const char *file, const char *name); // its value; 0 if ther
 // vcpu.c: the VS-level state of the hart, which guests take turns to own.
 void vcpu_init(struct vcpu *vcpu, uint64_t entry, uint64_t hart, uint64_t device_tree);
 void vcpu_load(struct vm *vm);
-void vcpu_save(struct vm *vm);
 void vcpu_inject(struct vcpu *vcpu, uint64_t cause); // an exception that frame.tval belongs to
 
 // vcpu_run.S: enters the guest, and returns when it has left.

@@ -8,7 +8,7 @@ _Static_assert(offsetof(struct vcpu, host_sp) == VCPU_HOST_SP, "vcpu.h");
 
 #define VSSTATUS_UXL_64 (2ul << 32)
 
-static const struct vm *fp_owner; // whose floating-point registers are in the hart
+static struct vm *loaded; // whose VS CSRs and floating-point registers are in the hart
 
 // A processor as firmware hands it to a kernel: in (V)S-mode, without paging, interrupts off.
 void vcpu_init(struct vcpu *vcpu, uint64_t entry, uint64_t hart, uint64_t device_tree) {
@@ -27,14 +27,12 @@ void vcpu_init(struct vcpu *vcpu, uint64_t entry, uint64_t hart, uint64_t device
 
 // A guest's floating-point instruction needs FS on twice: in vsstatus, which is the guest's to set,
 // and in sstatus, which is ours; both become dirty when it changes a register. So ours is always
-// clean when the guest is entered, and tells whether there is anything to save.
+// clean when the guest's registers are loaded, and tells later whether there is anything to save.
 static void fp_load(struct vm *vm) {
     csr_set(sstatus, MSTATUS_FS_INITIAL);
     if (!(csr_read(sstatus) & MSTATUS_FS))
         return; // the hart has no floating point
-    if (fp_owner != vm)
-        fp_restore(&vm->vcpu.fp);
-    fp_owner = vm;
+    fp_restore(&vm->vcpu.fp);
     vm->vcpu.frame.status = (vm->vcpu.frame.status & ~(uint64_t)MSTATUS_FS) | MSTATUS_FS_CLEAN;
 }
 
@@ -45,7 +43,30 @@ static void fp_leave(struct vm *vm) {
     fp_save(&vm->vcpu.fp);
 }
 
+static void save(struct vm *vm) {
+    struct vcpu *vcpu = &vm->vcpu;
+    vcpu->vsatp = csr_read(vsatp);
+    vcpu->vsstatus = csr_read(vsstatus);
+    vcpu->vsie = csr_read(vsie);
+    vcpu->vstvec = csr_read(vstvec);
+    vcpu->vsscratch = csr_read(vsscratch);
+    vcpu->vsepc = csr_read(vsepc);
+    vcpu->vscause = csr_read(vscause);
+    vcpu->vstval = csr_read(vstval);
+    vcpu->hvip = csr_read(hvip);
+    vcpu->scounteren = csr_read(scounteren);
+    vcpu->senvcfg = csr_read(senvcfg);
+    fp_leave(vm);
+}
+
+// Makes the hart a VM's. That costs more than the instructions here: where the hart keeps no
+// translations of several VMs, the guest finds an empty TLB. So a VM that is alone stays loaded.
 void vcpu_load(struct vm *vm) {
+    if (loaded == vm)
+        return;
+    if (loaded != NULL)
+        save(loaded);
+    loaded = vm;
     const struct vcpu *vcpu = &vm->vcpu;
     gstage_activate(vm);
     csr_write(vsatp, vcpu->vsatp);
@@ -62,23 +83,6 @@ void vcpu_load(struct vm *vm) {
     csr_write(htimedelta, vcpu->htimedelta);
     timer_guest_load(vm);
     fp_load(vm);
-}
-
-void vcpu_save(struct vm *vm) {
-    struct vcpu *vcpu = &vm->vcpu;
-    vcpu->vsatp = csr_read(vsatp);
-    vcpu->vsstatus = csr_read(vsstatus);
-    vcpu->vsie = csr_read(vsie);
-    vcpu->vstvec = csr_read(vstvec);
-    vcpu->vsscratch = csr_read(vsscratch);
-    vcpu->vsepc = csr_read(vsepc);
-    vcpu->vscause = csr_read(vscause);
-    vcpu->vstval = csr_read(vstval);
-    vcpu->hvip = csr_read(hvip);
-    vcpu->scounteren = csr_read(scounteren);
-    vcpu->senvcfg = csr_read(senvcfg);
-    timer_guest_save(vm);
-    fp_leave(vm);
 }
 
 // Does to a guest what the hart would have done had we delegated the trap: the VS-level trap CSRs
