@@ -18,6 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from elftools.elf.elffile import ELFFile
+
 from rvemu.errors import RvemuError
 from rvemu.guests import find_guest, list_guests
 from rvemu.loader import load_elf
@@ -56,12 +58,17 @@ def benchmark_guests() -> list[str]:
     return [guest.name for guest in list_guests() if guest.benchmark and not guest.needs_sbi]
 
 
-def others() -> dict[str, list[str]]:
-    """The other emulators on PATH: their names, and the command lines that a guest is added to."""
+def others(guest: str | None = None) -> dict[str, list[str]]:
+    """The other emulators on PATH: their names, and the command lines that a guest is added to.
+
+    With a guest: those that can run it. A hypervisor keeps its guest from Spike's way to end.
+    """
+    needs_h = any(info.name == guest and info.needs_h for info in list_guests())
     found = {}
     if qemu := shutil.which("qemu-system-riscv64"):
-        found["qemu"] = [qemu, "-M", "virt", "-bios", "none", "-nographic", "-kernel"]
-    if spike := shutil.which("spike"):
+        cpu = ["-cpu", "rv64,h=true"] if needs_h else []
+        found["qemu"] = [qemu, "-M", "virt", *cpu, "-bios", "none", "-nographic", "-kernel"]
+    if (spike := shutil.which("spike")) and not needs_h:
         found["spike"] = [spike, "--isa=rv64gc_zba_zbb_zbs_zicntr"]
     return found
 
@@ -69,28 +76,28 @@ def others() -> dict[str, list[str]]:
 def with_iterations(path: Path, iterations: int) -> bytes:
     """A guest's ELF with the word `bench_iterations` changed."""
     content = bytearray(path.read_bytes())
-    image = load_elf(path)
-    address = image.physical(_SYMBOL)
-    if address is None:
-        raise RvemuError(f"{path} is no benchmark: it has no symbol {_SYMBOL}")
-    for segment in image.segments:
-        offset = address - segment.paddr
-        if 0 <= offset <= len(segment.data) - 8:
-            start = bytes(content).index(bytes(segment.data))
-            content[start + offset : start + offset + 8] = iterations.to_bytes(8, "little")
-            return bytes(content)
-    raise RvemuError(f"{path}: {_SYMBOL} is not in the file")
+    offset = _offset_of_iterations(path)
+    content[offset : offset + 8] = iterations.to_bytes(8, "little")
+    return bytes(content)
 
 
 def iterations_of(path: Path) -> int:
     """How often a guest repeats its work as it is built."""
-    image = load_elf(path)
-    address = image.physical(_SYMBOL)
-    for segment in image.segments:
-        if address is not None and 0 <= address - segment.paddr <= len(segment.data) - 8:
-            offset = address - segment.paddr
-            return int.from_bytes(segment.data[offset : offset + 8], "little")
-    raise RvemuError(f"{path} is no benchmark: it has no symbol {_SYMBOL}")
+    offset = _offset_of_iterations(path)
+    return int.from_bytes(path.read_bytes()[offset : offset + 8], "little")
+
+
+def _offset_of_iterations(path: Path) -> int:
+    """Where in an ELF file the word is. (A guest may embed another, with a word of its own.)"""
+    address = load_elf(path).physical(_SYMBOL)
+    if address is None:
+        raise RvemuError(f"{path} is no benchmark: it has no symbol {_SYMBOL}")
+    with path.open("rb") as file:
+        for segment in ELFFile(file).iter_segments("PT_LOAD"):
+            offset = address - segment["p_paddr"]
+            if 0 <= offset <= segment["p_filesz"] - 8:
+                return int(segment["p_offset"] + offset)
+    raise RvemuError(f"{path}: {_SYMBOL} is not in the file")
 
 
 def _time_machine(content: bytes, engine: str, budget: int | None = None) -> tuple[float, int]:
@@ -148,7 +155,7 @@ def measure(
         for n in range(rounds):
             progress(f"{guest}: round {n + 1} of {rounds}")
             note("native", _time_machine(full, "native")[0], idle)
-            for name, command in others().items():
+            for name, command in others(guest).items():
                 note(
                     name,
                     _time_process([*command, str(full_path)]),

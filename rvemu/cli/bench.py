@@ -38,7 +38,7 @@ def execute(arguments: argparse.Namespace) -> int:
         if name not in known:
             raise RvemuError(f"no benchmark {name}; there are: {', '.join(known)}")
     emulators = ["native", *others()] + ([] if arguments.no_reference else ["reference"])
-    print(f"{'MIPS':12}" + "".join(f"{name:>12}" for name in emulators), end="")
+    print(f"{'MIPS':14}" + "".join(f"{name:>12}" for name in emulators), end="")
     print("".join(f"{'native/' + name:>16}" for name in emulators[1:]))
     results = []
     for name in arguments.guests or known:
@@ -63,9 +63,12 @@ def _progress(text: str) -> None:
 
 
 def _print(result: Result, emulators: list[str]) -> None:
-    figures = "".join(f"{result.mips(name):12.1f}" for name in emulators)
-    ratios = "".join(f"{result.ratio(name):16.2f}" for name in emulators[1:])
-    print(f"{result.guest:12}{figures}{ratios}", flush=True)
+    ran = result.seconds
+    figures = "".join(f"{result.mips(n):12.1f}" if n in ran else f"{'-':>12}" for n in emulators)
+    ratios = "".join(
+        f"{result.ratio(n):16.2f}" if n in ran else f"{'-':>16}" for n in emulators[1:]
+    )
+    print(f"{result.guest:14}{figures}{ratios}", flush=True)
 
 
 def _write(path: Path, results: list[Result]) -> None:
