@@ -179,7 +179,11 @@ class Motion:
         """Give each hart an instruction in turn, until one is done."""
         while self._moves and not self.ended:
             waited = 0
-            for number, action in list(self._moves.items()):
+            # Those that just go on have their turn first: a step is the end of the round.
+            turns = sorted(
+                self._moves.items(), key=lambda m: (m[1].move is not Move.CONTINUE, m[0])
+            )
+            for number, action in turns:
                 if self._waits(number):
                     waited += 1
                 else:

@@ -47,7 +47,7 @@ class DebugSession(Session):
         try:
             self.server = Server(self.target, endpoint, wait=wait, on_loss=on_loss)
         except EndpointError as error:
-            raise RvemuError(str(error)) from None
+            raise RvemuError(f"--gdb: {error}") from None
         super().__init__(machine, say, reboot=reboot)
         if isinstance(self.server.address, Stdio):
             self.console.source, self.console.sink = None, STDERR

@@ -19,6 +19,9 @@ from rvemu.machine import Machine
 
 GDB = shutil.which("gdb-multiarch") or shutil.which("riscv64-unknown-elf-gdb")
 
+QEMU = shutil.which("qemu-system-riscv64")
+
+needs_qemu = pytest.mark.skipif(QEMU is None, reason="QEMU is not installed, to compare with")
 needs_gdb = pytest.mark.skipif(GDB is None, reason="no gdb for RISC-V is installed")
 
 LIMIT = 20.0  # seconds for one command, or for the guest to stop
@@ -159,6 +162,11 @@ class Gdb:
             if response["type"] == "notify" and response["message"] == "stopped":
                 self.stops.append(response["payload"] or {})
         return text.replace("\\n", "\n").replace("\\t", "\t")
+
+    def vanish(self) -> None:
+        """Go without a word."""
+        self._mi.gdb_process.kill()
+        self._mi.gdb_process.wait()
 
     def close(self) -> None:
         self._mi.exit()

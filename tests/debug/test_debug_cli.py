@@ -1,0 +1,141 @@
+"""`rvemu run --gdb` and `rvemu debug`, as commands."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from rvemu.guests import find_guest
+from tests.debug.gdb import GDB, needs_gdb
+from tests.debug.small import WFI, jump
+
+ROOT = Path(__file__).parents[2]
+
+
+def rvemu(*words: str, stdin: int = subprocess.DEVNULL) -> "subprocess.Popen[str]":
+    paths = f"{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
+    return subprocess.Popen(
+        [sys.executable, "-m", "rvemu", *words],
+        stdin=stdin,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": paths},
+    )
+
+
+def gdb(address: str, *commands: str) -> str:
+    assert GDB is not None
+    words = [word for line in commands for word in ("-ex", line)]
+    before = ["-nx", "-q", "-batch", "-iex", "set auto-load no"]
+    done = subprocess.run(
+        [GDB, *before, "-ex", f"target extended-remote {address}", *words],
+        capture_output=True, text=True, timeout=30, check=False,
+    )  # fmt: skip
+    return done.stdout + done.stderr
+
+
+def waiting(path: Path) -> None:
+    until = time.monotonic() + 20
+    while not path.exists():
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+@needs_gdb
+def test_a_guest_waits_for_gdb_and_ends_as_ever(tmp_path: Path) -> None:
+    place = tmp_path / "gdb"
+    process = rvemu("run", "--guest", "hello", "--gdb", f"unix:{place}", "--gdb-wait")
+    waiting(place)
+    text = gdb(str(place), "break main", "continue", "bt", "delete", "continue")
+    assert "main" in text and "exited normally" in text
+    out, err = process.communicate(timeout=20)
+    assert process.returncode == 0, err
+    assert "hello" in out.lower() and f"gdb: waiting at unix:{place}" in err
+    assert not place.exists()
+
+
+def test_without_wait_the_guest_runs_at_once(tmp_path: Path) -> None:
+    process = rvemu("run", str(find_guest("hello")), "--gdb", f"unix:{tmp_path}/gdb")
+    out, err = process.communicate(timeout=20)
+    assert process.returncode == 0 and "hello" in out.lower(), err
+
+
+@needs_gdb
+def test_kill_from_gdb_ends_the_command(tmp_path: Path) -> None:
+    place = tmp_path / "gdb"
+    process = rvemu("run", "--guest", "hello", "--gdb", f"unix:{place}", "-S")
+    waiting(place)
+    assert "killed" in gdb(str(place), "kill")
+    out, _ = process.communicate(timeout=20)
+    assert process.returncode == 0 and out == ""
+
+
+@needs_gdb
+@pytest.mark.parametrize("piped", [False, True])
+def test_a_guest_that_waits_for_ever_is_seen_and_stopped(tmp_path: Path, piped: bool) -> None:
+    """Nothing will wake it, with or without console input that may come; gdb is heard."""
+    image, place = tmp_path / "image", tmp_path / "gdb"
+    image.write_bytes(b"".join(word.to_bytes(4, "little") for word in (WFI, jump(-4))))
+    words = ["run", "--load-address", "0x80000000", str(image), "--gdb", f"unix:{place}"]
+    process = rvemu(*words, stdin=subprocess.PIPE if piped else subprocess.DEVNULL)
+    waiting(place)
+    time.sleep(0.5)
+    text = gdb(str(place), "info threads", "kill")
+    assert "M-mode, waiting (WFI)" in text, text
+    process.communicate(timeout=20)
+    assert process.returncode == 0
+
+
+def test_a_port_in_use_is_one_clear_line() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        process = rvemu("run", "--guest", "hello", "--gdb", f":{port}")
+        _, err = process.communicate(timeout=20)
+    assert process.returncode == 2
+    assert [line for line in err.splitlines() if "already in use" in line] == err.splitlines()[-1:]
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("address", ["nonsense", ":99999", "unix:", "unix:/nonexistent/gdb"])
+def test_an_address_that_cannot_be(address: str) -> None:
+    process = rvemu("run", "--guest", "hello", "--gdb", address)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 2 and "gdb" in err and "Traceback" not in err
+
+
+@needs_gdb
+def test_pipe(tmp_path: Path) -> None:
+    """`target remote | rvemu run --gdb - ...`: what the guest prints is not in the protocol."""
+    command = f"{sys.executable} -m rvemu run --guest hello --gdb - --gdb-wait"
+    del tmp_path
+    words = [GDB or "", "-nx", "-q", "-batch", "-iex", "set auto-load no", "-ex",
+             f"target remote | {command}", "-ex", "break main", "-ex", "continue", "-ex", "bt",
+             "-ex", "delete", "-ex", "continue"]  # fmt: skip
+    paths = f"{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
+    done = subprocess.run(
+        words, capture_output=True, text=True, timeout=30, check=False,
+        env={**os.environ, "PYTHONPATH": paths}, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    assert "exited normally" in done.stdout, done.stdout + done.stderr
+
+
+@needs_gdb
+def test_one_command_starts_the_machine_and_gdb() -> None:
+    words = ("-nx", "-batch", "-ex", "break main", "-ex", "continue", "-ex", "list", "-ex", "kill")
+    process = rvemu("debug", "--guest", "hello", "--", *words)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 0, err
+    assert "Breakpoint 1, main" in out and "killed" in out
+
+
+def test_a_gdb_that_is_not_there() -> None:
+    process = rvemu("debug", "--guest", "hello", "--gdb-program", "no-such-gdb")
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 2 and "there is no program no-such-gdb" in err

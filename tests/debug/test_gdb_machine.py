@@ -1,0 +1,378 @@
+"""What a real gdb shows of the machine: registers, memory, harts, `monitor` commands."""
+
+import re
+import time
+from pathlib import Path
+
+import pytest
+
+from rvemu.guests import find_guest
+from rvemu.machine import Machine
+from tests.debug.gdb import Gdb, Served, attached, needs_gdb, serve_guest, served
+from tests.debug.small import BASE, COUNTING, DATA, ECALL, NOP, WFI, jump, place, small_machine
+from tests.debug.test_points import sv39
+
+pytestmark = needs_gdb
+
+
+def test_every_csr_is_there_and_prints_its_fields() -> None:
+    with served(small_machine("native")) as running, attached(running) as gdb:
+        text = gdb.command("info registers csr")
+        for name in ("mstatus", "misa", "satp", "hgatp", "vsstatus", "pmpaddr15", "mhpmcounter31",
+                     "stimecmp", "henvcfg", "mvendorid", "tselect", "cycle", "mtinst"):  # fmt: skip
+            assert re.search(rf"^{name} ", text, re.MULTILINE), name
+        assert "unavailable" not in text and "rror" not in text
+        assert "MODE=Bare" in gdb.command("info registers satp")
+        gdb.command("set $mstatus = $mstatus | (1 << 11) | 2")
+        assert "SIE" in gdb.command("info registers sstatus")
+        assert "MPP=S" in gdb.command("p $mstatus")
+        assert "Machine" in gdb.command("info registers priv")
+        assert "V" not in gdb.command("info registers virt").split()[0]
+        assert (
+            "rror" in gdb.command("set $mvendorid = 1", error=True) or gdb.value("$mvendorid") == 0
+        )
+
+
+def test_a_lesser_hart_has_only_what_it_has() -> None:
+    machine = Machine(memory=1 << 20, isa="rv64imac_zicsr")
+    place(machine, COUNTING)
+    machine.hart["pc"] = BASE
+    with served(machine) as running, attached(running) as gdb:
+        text = gdb.command("info all-registers")
+        assert re.search(r"^mstatus ", text, re.MULTILINE)
+        for name in ("ft0", "fcsr", "hgatp", "virt", "stimecmp"):
+            assert not re.search(rf"^{name} ", text, re.MULTILINE), name
+
+
+def test_registers_are_set() -> None:
+    machine = small_machine("native")
+    with served(machine) as running, attached(running) as gdb:
+        gdb.command("set $t0 = 0xfedcba9876543210")
+        gdb.command("set $pc = 0x80000008")
+        gdb.command("set $priv = 1")
+        assert (machine.hart["t0"], machine.hart.pc) == (0xFEDC_BA98_7654_3210, BASE + 8)
+        assert machine.hart.mode == "S"
+        gdb.command("set $priv = 2", error=True)
+        assert machine.hart.mode == "S"
+        gdb.command("set $pc = 0x80000001", error=True)
+        assert machine.hart.pc == BASE + 8
+
+
+def test_memory_by_translation_physical_and_devices() -> None:
+    machine = small_machine("native")
+    sv39(machine, {0x5000: BASE, 0x6000: DATA})
+    machine.write_physical(DATA, b"datum!!!")
+    machine.hart["pc"] = 0x5000
+    with served(machine) as running, attached(running) as gdb:
+        assert '"datum!!!"' in gdb.command("x/s 0x6000")
+        assert "not mapped" in gdb.command("x/x 0x80002000", error=True) or "Cannot access" in (
+            gdb.command("x/x 0x80002000", error=True)
+        )
+        gdb.command("monitor phys on")
+        assert '"datum!!!"' in gdb.command("x/s 0x80002000")
+        assert "Cannot" in gdb.command("x/wx 0x10000000", error=True)
+        gdb.command("monitor devices on")
+        assert "0x60" in gdb.command("x/bx 0x10000005")  # LSR: the transmitter is empty
+        gdb.command("monitor devices off")
+        gdb.command("monitor phys off")
+        gdb.command("set {int}0x6000 = 0x31323334")
+        assert machine.read_physical(DATA, 4) == b"4321"
+        assert "0x0000000080000000 0x0000000080100000 rw" in gdb.command("info mem")
+
+
+def test_writing_code_changes_what_runs() -> None:
+    machine = small_machine("native")
+    with served(machine) as running, attached(running) as gdb:
+        for _ in range(4):
+            gdb.go("stepi")
+        gdb.command(f"set {{int}}{BASE:#x} = 0x00228293")  # addi t0, t0, 2
+        gdb.go("stepi")
+        assert machine.hart["t0"] == 3
+
+
+def test_breakpoints_are_not_in_memory() -> None:
+    with served(small_machine("native")) as running, attached(running) as gdb:
+        gdb.command(f"break *{BASE + 8:#x}")
+        gdb.command("set breakpoint always-inserted on")
+        assert "0x00053303" in gdb.command(f"x/wx {BASE + 8:#x}")
+        assert running.machine.read_physical(BASE + 8, 4) == b"\x03\x33\x05\x00"
+        gdb.go("continue")
+        assert gdb.pc() == BASE + 8
+
+
+def test_steps_across_a_trap_mret_and_wfi(engine: str) -> None:
+    """ecall -> handler: csrrw, mret -> wfi, which waits for the timer."""
+    machine = small_machine(engine, [ECALL, WFI, NOP, jump(0)])
+    handler = BASE + 0x100
+    # csrr t0, mepc; addi t0, t0, 4; csrw mepc, t0; mret
+    place(machine, [0x3410_22F3, 0x0042_8293, 0x3412_9073, 0x3020_0073], handler)
+    machine.hart["mtvec"] = handler
+    machine.hart["mie"] = 1 << 7
+    machine.hart.mtimecmp = 500
+    machine.hart["mstatus.MPP"] = 3
+    with served(machine) as running, attached(running) as gdb:
+        places = []
+        for _ in range(7):
+            gdb.go("stepi")
+            places.append(gdb.pc() - BASE)
+        assert places == [0x100, 0x104, 0x108, 0x10C, 4, 8, 12]
+        assert machine.now >= 50_000  # the step of wfi took until the timer's interrupt
+        gdb.go("stepi 3")
+        assert gdb.pc() == BASE + 12
+
+
+def test_steps_hold_interrupts_unless_told() -> None:
+    machine = small_machine("native")
+    hart = machine.hart
+    place(machine, [NOP, NOP], BASE + 0x100)
+    hart["mtvec"], hart["mie"], hart["mstatus.MIE"] = BASE + 0x100, 8, 1
+    hart.set_interrupt(3, True)
+    with served(machine) as running, attached(running) as gdb:
+        gdb.go("stepi")
+        assert gdb.pc() == BASE + 4
+        gdb.command("monitor step-interrupts on")
+        gdb.go("stepi")
+        assert gdb.pc() == BASE + 0x100
+
+
+def test_range_stepping_is_done_by_the_target() -> None:
+    """`until` and `next` in code with lines; here the packet itself, through gdb."""
+    machine = small_machine("native")
+    with served(machine) as running, attached(running) as gdb:
+        text = gdb.command("maint packet vCont?")
+        assert ";r" in text and ";s" in text
+
+
+def test_four_harts_are_threads() -> None:
+    machine = small_machine("native", harts=4)
+    machine.harts[3].mode = "S"
+    with served(machine) as running, attached(running) as gdb:
+        text = gdb.command("info threads")
+        for n in range(4):
+            assert f'"hart {n}"' in text
+        assert "S-mode, ASID 0, running" in text and "M-mode, running" in text
+        gdb.command("thread 3")
+        gdb.command("set $t0 = 100")
+        assert machine.harts[2]["t0"] == 100
+        gdb.command("set scheduler-locking on")
+        gdb.command(f"break *{BASE + 8:#x} thread 3")
+        gdb.go("continue")
+        assert gdb.stops[-1]["thread-id"] == "3" and machine.harts[2]["t0"] == 101
+        gdb.command("delete")
+        before = [int(hart.pc) for hart in machine.harts]
+        gdb.go("stepi")
+        after = [int(hart.pc) for hart in machine.harts]
+        assert [n for n in range(4) if before[n] != after[n]] == [2]
+
+
+def test_other_harts_go_on_while_one_steps() -> None:
+    """A hart that waits for another can be stepped through the wait."""
+    machine = small_machine("native", harts=2)
+    with served(machine) as running, attached(running) as gdb:
+        gdb.go("stepi 20")
+        assert machine.harts[1]["t0"] >= 4
+
+
+def test_non_stop() -> None:
+    machine = small_machine("native", harts=2)
+    with (
+        served(machine) as running,
+        attached(running, "set non-stop on", "set mi-async on") as gdb,
+    ):
+        gdb.command("thread 2")
+        gdb.command("continue &")
+        time.sleep(0.2)
+        assert machine.harts[0]["t0"] == 0 and machine.harts[1]["t0"] > 1000
+        assert "(running)" in gdb.command("info threads")
+        count = len(gdb.stops)
+        gdb.command("interrupt")
+        gdb.wait(count + 1)
+        assert "(running)" not in gdb.command("info threads")
+
+
+def test_disconnect_and_reattach() -> None:
+    machine = small_machine("native")
+    with served(machine) as running:
+        with attached(running) as gdb:
+            gdb.command(f"break *{BASE + 4:#x}")
+            gdb.go("continue")
+            gdb.command("detach")
+        seen = machine.hart["t0"]
+        time.sleep(0.2)
+        assert machine.hart["t0"] > seen + 1000  # it runs on, and no breakpoint is left
+        with attached(running) as gdb:
+            assert machine.hart["t0"] == gdb.value("$t0")
+            gdb.command("disconnect")
+
+
+def test_interrupt_from_gdb() -> None:
+    with (
+        served(small_machine("native")) as running,
+        attached(running, "set mi-async on") as gdb,
+    ):
+        count = len(gdb.stops)
+        gdb.command("continue &")
+        time.sleep(0.1)
+        gdb.command("interrupt")
+        gdb.wait(count + 1)
+        assert gdb.stops[-1].get("signal-name") == "SIGINT"
+
+
+def test_load_into_the_guest() -> None:
+    path = find_guest("hello")
+    printed = bytearray()
+    machine = Machine(memory=64 << 20, output=printed.extend)
+    with served(machine) as running, attached(running, path=path) as gdb:
+        assert "Loading section .text" in gdb.command("load")
+        assert "exited normally" in gdb.go("continue")
+        assert b"hello" in printed.lower()
+
+
+def _monitor(gdb: Gdb, line: str) -> str:
+    return gdb.command(f"monitor {line}")
+
+
+def test_monitor_commands() -> None:
+    machine = small_machine("native", harts=2)
+    sv39(machine, {0x5000: BASE, 0x6000: DATA})
+    machine.hart["pc"] = 0x5000
+    with served(machine) as running, attached(running) as gdb:
+        text = _monitor(gdb, "help")
+        for word in ("phys on|off", "stop-on", "walk", "csr NAME", "tlb", "pmp", "harts"):
+            assert word in text
+        assert "MODE" in _monitor(gdb, "csr satp")
+        assert "no CSR" in _monitor(gdb, "csr nonsense")
+        assert "level 0" in _monitor(gdb, "walk 0x6000") and "REFUSED" in _monitor(gdb, "walk 0")
+        assert "NAPOT" in _monitor(gdb, "pmp")
+        assert "hart 1: M-mode" in _monitor(gdb, "harts")
+        assert "UART" in _monitor(gdb, "devices") or "uart" in _monitor(gdb, "devices")
+        gdb.go("stepi 3")
+        assert "pages of data" in _monitor(gdb, "tlb")
+        assert "use gdb's own" in _monitor(gdb, "continue")
+        assert "usage" in _monitor(gdb, "phys maybe") and "off" in _monitor(gdb, "settings")
+        assert "no command" in _monitor(gdb, "nonsense")
+        gdb.command("thread 2")
+        assert "*" in re.search(r".*hart 1.*", _monitor(gdb, "harts"))[0]  # type: ignore[index]
+
+
+def test_monitor_traps_and_stops(engine: str) -> None:
+    machine = small_machine(engine, [ECALL, jump(-4)])
+    place(machine, [0x3410_22F3, 0x0042_8293, 0x3412_9073, 0x3020_0073], BASE + 0x100)
+    machine.hart["mtvec"] = BASE + 0x100
+    machine.hart.mode = "U"
+    machine.hart["pmpaddr0"] = (1 << 54) - 1
+    machine.hart["pmpcfg0"] = 0x1F
+    with served(machine) as running, attached(running) as gdb:
+        assert "stops on: trap" in _monitor(gdb, "stop-on trap")
+        text = gdb.go("continue")
+        assert "stopped by a trap" in text and gdb.pc() == BASE + 0x100
+        _monitor(gdb, "stop-on off")
+        _monitor(gdb, "stop-on mode")
+        assert "M->U" in gdb.go("continue")
+        assert machine.hart.mode == "U" and gdb.pc() == BASE + 4
+        _monitor(gdb, "stop-on mode off")
+        _monitor(gdb, "traps on")
+        gdb.command(f"tbreak *{BASE + 0x10C:#x}")
+        assert "ecall" in gdb.go("continue").lower() or "environment" in gdb.go("stepi").lower()
+        _monitor(gdb, "traps off")
+        assert "nothing to stop on" in _monitor(gdb, "stop-on nonsense")
+
+
+def test_monitor_trace_and_reset(tmp_path: Path) -> None:
+    with serve_guest("hello") as running, attached(running) as gdb:
+        start = gdb.pc()
+        _monitor(gdb, f"trace {tmp_path}/trace.txt")
+        gdb.go("stepi 5")
+        _monitor(gdb, "trace off")
+        assert len((tmp_path / "trace.txt").read_text().splitlines()) == 5
+        _monitor(gdb, "reset")
+        gdb.command("maintenance flush register-cache")
+        assert gdb.pc() == start
+
+
+def test_kill_and_run_again() -> None:
+    with serve_guest("hello") as running, attached(running) as gdb:
+        gdb.command("break main")
+        gdb.go("continue")
+        gdb.command("kill")
+        gdb.go("run")
+        assert "main" in gdb.command("bt 1")
+
+
+@pytest.mark.parametrize("loss", ["continue", "stop"])
+def test_a_gdb_that_vanishes(loss: str) -> None:
+    machine = small_machine("native")
+    running = Served(machine, None, on_loss=loss)
+    try:
+        gdb = Gdb()
+        gdb.attach(running)
+        gdb.command(f"break *{BASE + 4:#x}")
+        gdb.go("continue")
+        gdb.vanish()
+        time.sleep(0.3)
+        before = machine.hart["t0"]
+        time.sleep(0.2)
+        assert (machine.hart["t0"] > before) == (loss == "continue")
+    finally:
+        running.close()
+
+
+def test_what_cannot_be_is_an_error_and_no_harm() -> None:
+    with served(small_machine("native")) as running, attached(running) as gdb:
+        gdb.command("x/x 0x10", error=True)
+        gdb.command("set {int}0x10 = 1", error=True)
+        gdb.command("maint packet p ffff")
+        gdb.command("maint packet m 0,ffffffffffffffff")
+        gdb.command("maint packet Z2,0,0")
+        gdb.command("maint packet Z0,80000001,4")
+        gdb.command("maint packet Z9,0,0")
+        gdb.go("stepi")
+        assert running.machine.hart["t0"] == 1
+
+
+def test_stop_on_an_exit_of_a_guest() -> None:
+    """At V=1: a trap that the guest takes itself is none."""
+    machine = small_machine("native", [ECALL])
+    hart = machine.hart
+    place(machine, [ECALL], BASE + 0x100)
+    hart["medeleg"] = hart["hedeleg"] = 1 << 8  # ecall from VU-mode
+    hart["vstvec"], hart["mtvec"] = BASE + 0x100, BASE + 0x200
+    hart["pmpaddr0"], hart["pmpcfg0"] = (1 << 54) - 1, 0x1F
+    hart.mode = "VU"
+    with served(machine) as running, attached(running) as gdb:
+        _monitor(gdb, "stop-on vm-exit")
+        assert "stopped by a trap" in gdb.go("continue")
+        assert hart["mcause"] == 10 and gdb.pc() == BASE + 0x200 and hart["vscause"] == 8
+
+
+def test_a_guest_at_v1_is_seen_through_both_stages() -> None:
+    """VS-mode with both stages on: memory, breakpoints and `info threads`; and from HS-mode with
+    `monitor guest`."""
+    machine = small_machine("native")
+    sv39(machine, {0x5000: BASE, 0x6000: DATA})
+    hart = machine.hart
+    hart["vsatp"], hart["satp"] = hart["satp"], 0
+    root = BASE + 0x14000  # Sv39x4: four pages, aligned
+    for index in range(4):
+        entry = index << 28 | 0xDF
+        machine.write_physical(root + 8 * index, entry.to_bytes(8, "little"))
+    hart["hgatp"] = 8 << 60 | 7 << 44 | root >> 12
+    hart["pc"] = 0x5000
+    hart["a0"] = 0x6000
+    hart["mtvec"] = BASE
+    machine.write_physical(DATA + 8, b"inside\0")
+    hart.mode = "VS"
+    with served(machine) as running, attached(running) as gdb:
+        assert "VS-mode, VMID 7" in gdb.command("info threads") and gdb.value("$virt") == 1
+        assert '"inside"' in gdb.command("x/s 0x6008")
+        gdb.command("break *0x5008")
+        gdb.go("continue")
+        assert gdb.pc() == 0x5008 and gdb.value("*(long *)0x6000") == 1
+        gdb.command("delete")
+        gdb.command("watch *(long *)0x6000")
+        assert "New value = 2" in gdb.go("continue")
+        assert "G stage" in _monitor(gdb, "walk 0x6000")
+        gdb.command("set $virt = 0")
+        gdb.command("x/s 0x6008", error=True)
+        _monitor(gdb, "guest on")
+        assert '"inside"' in gdb.command("x/s 0x6008")
