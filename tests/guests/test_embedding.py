@@ -45,6 +45,7 @@ def test_an_embedded_guest_is_there_byte_for_byte(
     guest_build.build(outer, toolchain, elf)
     content = elf.read_bytes()
     assert str(tmp_path).encode() not in content
+    assert b"rvemu-guest-" not in content, "it says where it was built"
     for inner in outer.embeds:
         alone = tmp_path / f"{inner.name}.elf"
         guest_build.build(inner, toolchain, alone)
