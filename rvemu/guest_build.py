@@ -264,7 +264,7 @@ def _embed(recipe: Recipe, toolchain: Toolchain, work: Path) -> str:
     source.write_text("\n".join([*head, *table, ".dword 0", *contents, ""]))
     made = str(work / "embedded.o")
     target = toolchain.target_flags(recipe.march, recipe.mabi)
-    _run(recipe, toolchain, work, [*target, "-c", str(source), "-o", made])
+    _run(recipe, toolchain, work, [*target, "-g0", "-c", str(source), "-o", made])
     return made
 
 
