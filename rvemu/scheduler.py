@@ -1,14 +1,15 @@
 """Runs the harts of a machine in turn, on one clock, so that every run repeats exactly.
 
 The clock counts the instructions that all harts attempted, and the clocks that passed while all of
-them waited. A hart's turn ends where the clock reaches a multiple of QUANTUM, or where it waits.
+them waited. A hart's turn ends where the clock reaches a multiple of QUANTUM, or where it waits. A
+hart that is alone awake takes turn after turn, as one long turn, until another is woken.
 """
 
 from collections.abc import Callable, Sequence
 
 from rvemu.engine import Engine
 from rvemu.hart.counters import clock, request_poll
-from rvemu.hart.interrupts import pending_interrupts
+from rvemu.hart.interrupts import clocks_to_timer, pending_interrupts
 from rvemu.hart.state import (
     STOP_BREAKPOINT,
     STOP_BUDGET,
@@ -57,6 +58,10 @@ class Scheduler:
         self._clock = 0
         self._limit = 0
         self._turn = 0
+        self._turn_ends = 0
+        #: The harts that sleep while another takes a long turn.
+        self._asleep: list[Hart] = []
+        self._wakers: list[int] = []
 
     @property
     def now(self) -> int:
@@ -94,6 +99,33 @@ class Scheduler:
         """The clock at which the current turn ends, if the hart does not wait before."""
         return (self._clock // QUANTUM + 1) * QUANTUM
 
+    def _end_of_turn(self, number: int) -> int:
+        """The clock at which a hart's turn ends that begins now, if it does not wait before."""
+        self._asleep = [
+            state for n, state in enumerate(self.harts) if n != number and n not in self.held
+        ]
+        if not self._asleep:
+            return self._limit
+        if not all(state.waiting and self._is_waiting(state) for state in self._asleep):
+            self._asleep = []
+            return self.turn_ends
+        self._wakers = self._what_wakes()
+        timer = self._clock + min(clocks_to_timer(state) for state in self._asleep)
+        return max(self.turn_ends, -(-timer // QUANTUM) * QUANTUM)
+
+    def _what_wakes(self) -> list[int]:
+        """What devices can change of the harts that sleep while another takes a long turn."""
+        return [word for h in self._asleep for word in (h.interrupt_lines, h.mtimecmp)]
+
+    def _look_after_sleepers(self, state: Hart) -> None:
+        """A device access of the running hart may have woken another: then its turn is no longer
+        than turns are."""
+        if self._what_wakes() != self._wakers:
+            self._asleep = []
+            self._turn_ends = (int(clock(state)) // QUANTUM + 1) * QUANTUM
+            state.clock_stop = min(state.clock_stop, self._turn_ends)
+            request_poll(state)
+
     def run(self, limit: int) -> bool:
         """Run harts in turn until the clock reaches a limit, or something ends it sooner
         (`stopping`, `end_by`, a request of the host's). False if all harts wait."""
@@ -105,9 +137,9 @@ class Scheduler:
                 if number is None:
                     return False
                 state = self.harts[number]
-                turn_ends = self.turn_ends if len(self.harts) > 1 else limit
-                going_on = self._run_hart(number, turn_ends)
-                if self._clock >= turn_ends or state.waiting:
+                self._turn_ends = self._end_of_turn(number)
+                going_on = self._run_hart(number)
+                if self._clock >= self._turn_ends or state.waiting:
                     self._pass_turn()
                 if not going_on and not state.waiting:
                     break
@@ -136,7 +168,7 @@ class Scheduler:
             # What other harts store now must break a reservation.
             state.reservation_size = 0
 
-    def _run_hart(self, number: int, turn_ends: int) -> bool:
+    def _run_hart(self, number: int) -> bool:
         """Run one hart until its turn or the run ends (True), or until it waits or the host wants
         the engine back (False)."""
         state = self.harts[number]
@@ -145,9 +177,9 @@ class Scheduler:
         hooks = self.hooks
         try:
             if not hooks.before and not hooks.after:
-                return self._execute(number, state, min(turn_ends, self._limit))
+                return self._execute(number, state, self._soonest_end)
             going_on = True
-            while going_on and not self.stopping and clock(state) < min(turn_ends, self._limit):
+            while going_on and not self.stopping and clock(state) < self._soonest_end:
                 for before in hooks.before:
                     before(number)
                 going_on = self._execute(number, state, int(clock(state)) + 1)
@@ -158,6 +190,10 @@ class Scheduler:
             self._clock = int(clock(state))
             self._running = None
 
+    @property
+    def _soonest_end(self) -> int:
+        return min(self._turn_ends, self._limit)
+
     def _execute(self, number: int, state: Hart, limit: int) -> bool:
         """Have the engine run a hart, and do what it stops for."""
         state.clock_stop = limit
@@ -167,6 +203,8 @@ class Scheduler:
                 self._tell_translations(number, state, reason)
             if reason in (STOP_READ, STOP_WRITE):
                 self.access_device(number, reason == STOP_WRITE)
+                if self._asleep:
+                    self._look_after_sleepers(state)
             elif reason in (STOP_TRAP, STOP_OWNED):
                 for on_trap in self.hooks.trap:
                     on_trap(number)

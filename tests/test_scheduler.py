@@ -1,0 +1,76 @@
+"""Whose turn it is: harts that sleep cost nothing, and wake in time."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from rvemu import Machine, Outcome, Reason
+from rvemu.scheduler import QUANTUM
+from tests.small_programs import BASE, WFI, csrw, elf, exit_with, li, op
+
+MIE = 0x304
+MSIP_1 = 0x200_0004
+FLAG = BASE + 0x1000
+LOOPS = 1_000_000
+
+
+def flag_address() -> bytes:
+    """Has s0 point to the flag."""
+    clear = op("slli", rd="s0", rs1="s0", shamt=32) + op("srli", rd="s0", rs1="s0", shamt=32)
+    return li("s0", FLAG) + clear
+
+
+def program(busy: bytes, enabled: int) -> bytes:
+    """Hart 0 runs `busy`, waits for a flag, and ends the machine; the others sleep until an
+    interrupt of those enabled in mie, and then raise the flag."""
+    wait = op("lw", rd="t3", rs1="s0", imm=0) + op("beq", rs1="t3", rs2="zero", imm=-4)
+    first = flag_address() + busy + wait + exit_with(0)
+    sleep = li("t0", enabled) + csrw(MIE, "t0") + WFI + flag_address() + li("t1", 1)
+    sleep += op("sw", rs1="s0", rs2="t1", imm=0) + csrw(MIE, "zero") + WFI
+    return op("bne", rs1="a0", rs2="zero", imm=len(first) + 4) + first + sleep
+
+
+def count_runs(machine: Machine) -> list[int]:
+    """A list that grows whenever the engine runs a hart."""
+    runs: list[int] = []
+    run = machine.engine.run
+
+    def counted(hart: object) -> int:
+        runs.append(1)
+        return run(hart)  # type: ignore[arg-type]
+
+    machine.engine.run = counted  # type: ignore[method-assign]
+    return runs
+
+
+@pytest.fixture
+def machine() -> Iterator[Machine]:
+    yield Machine(engine="native", memory=16 << 20, harts=4)
+
+
+def test_a_hart_alone_awake_runs_on_and_wakes_another(machine: Machine) -> None:
+    loop = li("t1", LOOPS) + op("addi", rd="t1", rs1="t1", imm=-1)
+    loop += op("bne", rs1="t1", rs2="zero", imm=-4)
+    wake = li("t0", MSIP_1) + li("t2", 1) + op("sw", rs1="t0", rs2="t2", imm=0)
+    machine.load(elf(program(loop + wake, enabled=8)))
+    runs = count_runs(machine)
+    assert machine.run() == Outcome(Reason.EXITED, 0)
+    assert 2 * LOOPS < machine.now < 2 * LOOPS + 3 * QUANTUM, "hart 1 was woken at the turn's end"
+    assert len(runs) < 2 * LOOPS // QUANTUM // 4, "one long turn, not many"
+
+
+def test_a_timer_wakes_a_sleeper_in_time(machine: Machine) -> None:
+    machine.load(elf(program(b"", enabled=128)))
+    machine.harts[2].mtimecmp = 12_345
+    due = 12_345 * int(machine.shared.clock_per_tick)
+    runs = count_runs(machine)
+    assert machine.run() == Outcome(Reason.EXITED, 0)
+    assert due < machine.now < due + 2 * QUANTUM
+    assert len(runs) < 50
+
+
+def test_harts_that_are_awake_take_turns(machine: Machine) -> None:
+    spin = op("addi", rd="s1", rs1="s1", imm=1) + op("jal", rd="zero", imm=-4)
+    machine.load(elf(spin))
+    machine.run(8 * QUANTUM)
+    assert [hart["s1"] for hart in machine.harts] == [QUANTUM] * 4
