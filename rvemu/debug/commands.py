@@ -79,9 +79,11 @@ class DebugCommands:
         return self._monitor.execute(line)
 
     def close(self) -> None:
-        """Leave nothing behind in the machine."""
+        """Switch all off, and leave nothing behind in the machine."""
         self._traps.clear()
         self._stop_trace()
+        self._motion.step_interrupts = False
+        self._memory.physical = self._memory.guest = self._memory.devices = False
 
     def _help(self, words: list[str]) -> str:
         del words

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from gdbstub import Server
 from rvemu import guests
+from rvemu.debug.pump import serve_once
 from rvemu.debug.target import DebugTarget
 from rvemu.errors import RvemuError
 from rvemu.machine import Machine
@@ -22,8 +23,6 @@ PROGRAMS = (
     "riscv64-linux-gnu-gdb",
     "riscv64-unknown-linux-gnu-gdb",
 )
-
-_NAP = 0.05  # seconds
 
 
 def find_gdb(program: str | None = None) -> str:
@@ -52,19 +51,9 @@ def debug(
         command = [gdb, "-q", *_commands(f"{folder}/gdb"), *arguments, str(path)]
         with subprocess.Popen(command, preexec_fn=_default_interrupts) as process:
             while process.poll() is None:
-                _serve(server, target)
+                serve_once(server, target)
             return process.returncode & 0xFF
     raise AssertionError
-
-
-def _serve(server: Server, target: DebugTarget) -> None:
-    """Give the guest a slice of time, or wait for the debugger a little."""
-    if server.running and target.threads():
-        for event in target.run_slice():
-            server.report(event)
-        server.poll(_NAP if target.motion.idle else 0)
-    else:
-        server.poll(_NAP)
 
 
 def _commands(socket: str) -> list[str]:

@@ -32,6 +32,9 @@ PROCESS = 1
 # Seconds that the guest runs before the debugger is listened to.
 SLICE = 0.02
 
+# Instructions in a slice if somebody looks at each.
+_SLOW_SLICE = 500
+
 _REASONS = {
     Kind.SOFTWARE: Reason.SOFTWARE_BREAKPOINT,
     Kind.HARDWARE: Reason.HARDWARE_BREAKPOINT,
@@ -130,6 +133,11 @@ class Motion:
         """Print on the debugger's console."""
         self._events.append(Output(text.encode("utf-8", "replace")))
 
+    def listen(self) -> None:
+        """End the slice if it has taken its time: for hooks that make the guest slow."""
+        if time.monotonic() >= self._deadline:
+            self.machine.scheduler.end_by(self.machine.now)
+
     def stop(
         self, number: int, signal: int = Sig.TRAP, reason: Reason | None = None, address: int = 0
     ) -> None:
@@ -155,6 +163,8 @@ class Motion:
         """Run some harts until a slice's end, or a stop."""
         machine = self.machine
         machine.scheduler.held = set(range(len(machine.harts))).difference(numbers)
+        if budget is None and (machine.hooks.before or machine.hooks.after):
+            budget = _SLOW_SLICE
         outcome = machine.run(budget, until=lambda: self._enough() or until(), detect_stuck=False)
         if outcome.reason is machines.Reason.EXITED:
             self.ended = True
@@ -250,6 +260,7 @@ class Motion:
         if h.stop_reason == STOP_BREAKPOINT:
             if not self._meets_breakpoint(number):
                 h.point_pass = PASS_NEXT
+                self.listen()
             return
         self._touched[number] = (self._points.watching(h.watch_number), int(h.watch_address))
         h.point_pass = PASS_NEXT_WATCHED

@@ -10,16 +10,13 @@ from gdbstub import CONTINUE, EndpointError, Server
 from gdbstub.endpoint import Stdio
 from gdbstub.server import OnLoss
 from rvemu.board import TIMEBASE_FREQUENCY
+from rvemu.debug.pump import NAP, serve_once
 from rvemu.debug.target import DebugTarget
 from rvemu.errors import RvemuError
 from rvemu.machine import Machine, Outcome
 from rvemu.session import Session, Signalled
 
 STDERR = 2
-
-# Seconds for which nobody is listened to while there is nothing to do: the debugger is heard at
-# once, the console and signals when it is over.
-_NAP = 0.05
 
 
 class DebugSession(Session):
@@ -75,12 +72,7 @@ class DebugSession(Session):
             if not target.threads():
                 self._say_goodbye()
                 return target.motion.outcome
-            if server.running:
-                for event in target.run_slice():
-                    server.report(event)
-                server.poll(_NAP if target.motion.idle else 0)
-            else:
-                server.poll(_NAP)
+            if not serve_once(server, target):
                 with contextlib.suppress(BlockingIOError):
                     self.console.poll()
         return target.motion.outcome
@@ -94,10 +86,10 @@ class DebugSession(Session):
     def _idle(self, ticks: int | None) -> int | None:
         """All harts wait. The console would wait as long as they, but the debugger must be heard:
         it is given short times to wait."""
-        nap = int(_NAP * TIMEBASE_FREQUENCY)
+        nap = int(NAP * TIMEBASE_FREQUENCY)
         console = self.console
         if ticks is None and not console.interactive and console.source is not None:
-            select.select([console.source], [], [], _NAP)
+            select.select([console.source], [], [], NAP)
             return 0
         assert self._console_idle is not None
         if not console.interactive or (ticks is not None and ticks <= nap):

@@ -51,6 +51,7 @@ class TrapStops:
 
     def _on_trap(self, number: int) -> None:
         trap = last_trap(self._machine.harts[number].state)
+        self._motion.listen()
         text = trap_line(self._machine, number, trap)
         if self.shown:
             self._motion.emit(text + "\n")

@@ -13,6 +13,7 @@ import pytest
 from pygdbmi.gdbcontroller import GdbController
 
 from gdbstub import CONTINUE, Server
+from rvemu.debug.pump import serve_once
 from rvemu.debug.target import DebugTarget
 from rvemu.guests import SOURCES, find_guest
 from rvemu.machine import Machine
@@ -47,12 +48,7 @@ class Served:
     def _serve(self) -> None:
         try:
             while not self._closing:
-                if self.server.running and self.target.threads():
-                    for event in self.target.run_slice():
-                        self.server.report(event)
-                    self.server.poll(0.01 if self.target.motion.idle else 0)
-                else:
-                    self.server.poll(0.02)
+                serve_once(self.server, self.target)
         except BaseException as error:
             self.failure = error
             raise

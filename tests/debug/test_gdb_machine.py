@@ -278,6 +278,34 @@ def test_monitor_traps_and_stops(engine: str) -> None:
         assert "nothing to stop on" in _monitor(gdb, "stop-on nonsense")
 
 
+def test_what_a_debugger_switched_on_ends_when_it_leaves() -> None:
+    """A guest that only traps runs on when gdb is gone, though that had it stop at traps."""
+    machine = small_machine("native", [ECALL])
+    machine.hart["mtvec"] = BASE
+    with served(machine) as running:
+        with attached(running) as gdb:
+            _monitor(gdb, "stop-on trap")
+            _monitor(gdb, "phys on")
+            gdb.go("continue")
+        time.sleep(0.2)
+        before = machine.now
+        time.sleep(0.2)
+        assert machine.now > before
+        assert not running.target.memory.physical and not machine.hooks.trap
+
+
+def test_a_guest_that_is_traced_can_be_interrupted() -> None:
+    machine = small_machine("native", [ECALL])
+    machine.hart["mtvec"] = BASE
+    with served(machine) as running, attached(running, "set mi-async on") as gdb:
+        for line in ("traps on", "trace on"):
+            _monitor(gdb, line)
+            count = len(gdb.stops)
+            gdb.command("continue &")
+            gdb.command("interrupt")
+            assert "ecall" in gdb.wait(count + 1).lower()
+
+
 def test_monitor_trace_and_reset(tmp_path: Path) -> None:
     with serve_guest("hello") as running, attached(running) as gdb:
         start = gdb.pc()
