@@ -233,7 +233,7 @@ class _Program:
             "sepc": landing(rng),
             "vsepc": landing(rng),
             "mcounteren": rng.choice([M64, M64, rng.getrandbits(32)]),
-            "hcounteren": rng.choice([M64, rng.getrandbits(32)]),
+            "hcounteren": rng.choice([M64, 0, rng.getrandbits(32)]),
             "scounteren": rng.choice([M64, rng.getrandbits(32)]),
         }
         for name, value in values.items():
@@ -294,7 +294,9 @@ class _Program:
         if rng.random() < 0.05:
             target = rng.choice([NOTHING, 1 << 50, (1 << 56) - PAGE])
         flags = _GOOD | (tables.U if regime == "hgatp" or rng.random() < 0.5 else 0)
-        if rng.random() < 0.5:
+        if rng.random() < 0.35:
+            flags &= ~rng.choice([tables.A | tables.D, tables.D])
+        elif rng.random() < 0.4:
             for _ in range(rng.randrange(1, 3)):
                 flags ^= 1 << rng.randrange(8)
         if rng.random() < 0.1:
@@ -309,7 +311,12 @@ class _Program:
         kind = rng.random()
         if regime == "vsatp" and kind < 0.25:
             page = rng.choice([6, 7])
-            flags = rng.choice([_GOOD, _GOOD, _GOOD ^ 1 << rng.randrange(8)]) | tables.U
+            # Where it may not be written, A and D of the guest's table can't be updated.
+            unwritable = _GOOD & ~rng.choice([tables.W, tables.W, tables.D])
+            flags = (
+                rng.choice([_GOOD, unwritable, unwritable, _GOOD ^ 1 << rng.randrange(8)])
+                | tables.U
+            )
             entry = tables.last_table("hgatp") + 8 * page
             self._store(entry, tables.pte(tables.last_table("vsatp"), flags))
             return tables.pte(GUEST_PAGES + page * PAGE, tables.V)

@@ -144,7 +144,7 @@ class Snippets:
 
     def _csr(self, snippet: Snippet, mode: str) -> None:
         rng = self.rng
-        group = rng.choices(CSR_NAMES, (10, 7, 4 if mode == "M" else 1, 3))[0]
+        group = rng.choices(CSR_NAMES, (10, 7, 4 if mode == "M" else 1, 6))[0]
         name = rng.choice(group)
         number = BY_NAME[name].number
         if rng.random() < 0.04:
