@@ -308,8 +308,7 @@ class MmioTransport:
                 self.serve(index)
 
     def _accept_features(self, value: int) -> None:
-        if self.status & Status.FEATURES_OK:
-            return
+        # After FEATURES_OK this changes nothing any more.
         if self.driver_features_sel == 0:
             self.driver_features = self.driver_features & ~_MASK32 | value
         elif self.driver_features_sel == 1:

@@ -205,6 +205,13 @@ def test_bad_ranges_do_nothing(disk, kind, ranges, status):
     assert disk.drive.log == []
 
 
+@pytest.mark.parametrize("kind", [DISCARD, WRITE_ZEROES])
+def test_a_range_that_is_too_long(disk, kind):
+    disk.drive.size = 4 * MAX_RANGE * 512
+    assert disk.ranges(kind, (0, MAX_RANGE + 1, 0)) == IOERR
+    assert disk.ranges(kind, (0, MAX_RANGE, 0)) == OK
+
+
 def test_a_range_that_is_cut(disk):
     assert disk.request(DISCARD, out=bytes(15)) == IOERR
 

@@ -225,9 +225,12 @@ def test_rings_at_the_very_end_of_memory_are_fine(driver, echo):
 def test_rings_of_a_queue_in_use_cannot_be_moved(driver, echo):
     ring = driver.start().rings[0]
     driver.put(Register.QUEUE_DESC_LOW, 0)
+    driver.put(Register.QUEUE_DEVICE_LOW, 0)
     driver.put(Register.QUEUE_NUM, 1)
-    ring.submit((BUFFERS, 5, 0))
-    assert echo.seen == [bytes(5)]
+    for n in range(3):
+        assert ring.submit((BUFFERS, 5, 0)) == n
+        assert ring.taken() == [(n, 0)]
+    assert echo.seen == [bytes(5)] * 3
 
 
 def test_notifications_of_queues_that_do_not_exist(driver):

@@ -115,7 +115,7 @@ def test_indirect_descriptors(driver, recorder):
 BAD_INDIRECT = {
     "not negotiated": (VERSION_1, 16, INDIRECT, [(BUFFERS, 1, 0, 0)]),
     "followed": (ALL, 16, INDIRECT | NEXT, [(BUFFERS, 1, 0, 0)]),
-    "nested": (ALL, 16, INDIRECT, [(BUFFERS, 16, INDIRECT, 0)]),
+    "nested": (ALL, 16, INDIRECT, [(BUFFERS + 0x1010, 16, INDIRECT, 0), (BUFFERS, 1, 0, 0)]),
     "empty": (ALL, 0, INDIRECT, []),
     "no multiple of 16": (ALL, 24, INDIRECT, [(BUFFERS, 1, 0, 0)]),
     "too long": (ALL, 16 * 1025, INDIRECT, [(BUFFERS, 1, 0, 0)]),
@@ -140,9 +140,12 @@ def test_bad_indirect_descriptors_break_the_device(driver, recorder, case):
     assert ring.taken() == []
 
 
-def test_an_indirect_table_outside_of_memory(driver):
+@pytest.mark.parametrize("place", [BASE + SIZE - 16, BASE + SIZE, BASE - 16, 0, (1 << 64) - 16])
+def test_an_indirect_table_outside_of_memory(driver, place):
     ring = driver.start(features=ALL).rings[0]
-    ring.submit((BASE + SIZE - 16, 32, INDIRECT))
+    last = struct.pack("<QIHH", BUFFERS, 1, 0, 0)
+    driver.ram.write(BASE + SIZE - 16, last)
+    ring.submit((place, 32, INDIRECT))
     assert driver.broken
 
 
@@ -162,6 +165,7 @@ BAD_CHAINS = {
 @pytest.mark.parametrize("case", BAD_CHAINS)
 def test_bad_chains_break_the_device(driver, recorder, case):
     ring = driver.start().rings[0]
+    ring.descriptor(16, BUFFERS, 1)  # behind the last one
     for n, entry in enumerate(BAD_CHAINS[case]):
         ring.descriptor(n, *entry)
     ring.offer(0)
@@ -181,17 +185,20 @@ def test_bad_chains_break_the_device(driver, recorder, case):
 
 def test_a_head_out_of_range(driver):
     ring = driver.start().rings[0]
+    ring.descriptor(16, BUFFERS, 1)
     ring.offer(16)
     ring.notify()
     assert driver.broken
 
 
-def test_more_available_than_there_are_entries(driver):
+def test_more_available_than_there_are_entries(driver, recorder):
     ring = driver.start().rings[0]
+    ring.descriptor(0, BUFFERS, 1)
     ring.made = 17
     ring.offer()
     ring.notify()
     assert driver.broken
+    assert recorder.seen == []
 
 
 def test_a_full_queue(driver, recorder):
@@ -257,6 +264,7 @@ def test_reset_forgets_the_backlog(driver, recorder):
     ring.offer(*(ring.chain((BUFFERS, 1, 0)) for _ in range(6)))
     ring.notify()
     driver.put(Register.STATUS, 0)
+    assert not driver.transport.backlog
     driver.transport.update()
     assert len(recorder.seen) == 1
 
