@@ -16,6 +16,8 @@ from rvemu.images import load_kernel, read_file
 from rvemu.loader import Image, Segment, load_elf, load_raw
 from rvemu.memory import PAGE_SIZE
 
+_ET_DYN = 3  # e_type of an ELF file that is position independent
+
 
 def assemble(
     board: Board,
@@ -44,9 +46,19 @@ def assemble(
 
 def _load_firmware(path: Path | str, ram_base: int) -> Image:
     content = read_file(os.fspath(path))
-    if content.startswith(b"\x7fELF"):
-        return load_elf(content, os.fspath(path))
-    return load_raw(content, ram_base, os.fspath(path))
+    if not content.startswith(b"\x7fELF"):
+        return load_raw(content, ram_base, os.fspath(path))
+    image = load_elf(content, os.fspath(path))
+    lowest = image.segments[0].paddr
+    is_independent = int.from_bytes(content[16:18], "little") == _ET_DYN
+    return _moved(image, ram_base - lowest) if is_independent and lowest < ram_base else image
+
+
+def _moved(image: Image, distance: int) -> Image:
+    """Code that may be anywhere in memory (as OpenSBI is often linked: at 0, to relocate itself),
+    at other physical addresses."""
+    segments = [replace(segment, paddr=segment.paddr + distance) for segment in image.segments]
+    return replace(image, entry=image.entry + distance, segments=tuple(segments))
 
 
 def _over(firmware: Image, payload: Image) -> Image:

@@ -7,6 +7,7 @@ import pytest
 from rvemu import Machine
 from rvemu.errors import RvemuError
 from rvemu.fdt import from_dtb
+from tests.elf_builder import E_TYPE, Elf, Load, patched
 from tests.small_programs import SPIN, elf
 from tests.test_images import image
 
@@ -44,6 +45,19 @@ def test_firmware_starts_and_is_told_of_the_kernel(files: Path, name: str) -> No
     m.run(6)
     assert m.hart.pc == BASE
     assert {name: m.hart[name] for name in ("a0", "a1", "a2")} == expected
+
+
+def test_position_independent_firmware_goes_to_the_start_of_ram(files: Path) -> None:
+    content = Elf(loads=[Load(0, SPIN), Load(0x2000, b"data")], entry=0).build()
+    (files / "pie.elf").write_bytes(patched(content, E_TYPE, 3))
+    (files / "fixed.elf").write_bytes(content)
+    m = machine()
+    m.boot(files / "Image", firmware=files / "pie.elf")
+    assert m.hart.pc == BASE
+    assert m.read_physical(BASE, 4) == SPIN
+    assert m.read_physical(BASE + 0x2000, 4) == b"data"
+    with pytest.raises(RvemuError, match="outside RAM"):
+        m.boot(files / "Image", firmware=files / "fixed.elf")
 
 
 def test_firmware_alone_has_nothing_to_start(files: Path) -> None:
