@@ -57,15 +57,9 @@ def disk_guest(kind: int = 0, data: bytes = bytes(512), features: int = 0) -> by
             code += op("beq", rs1="a0", rs2="zero", imm=4 + len(end))
         code += end
     request = struct.pack("<IIQ", kind, 0, 0)
-    return Elf(
-        loads=[
-            Load(BASE, code),
-            Load(RINGS, rings, memsz=0x3000),
-            Load(REQUEST, request),
-            Load(DATA, data),
-            Load(DONE, b"\xff"),
-        ]  # fmt: skip
-    ).build()
+    parts = ((BASE, code), (REQUEST, request), (DATA, data), (DONE, b"\xff"))
+    loads = [Load(address, content) for address, content in parts]
+    return Elf(loads=[*loads, Load(RINGS, rings, memsz=0x3000)]).build()
 
 
 READ, WRITE = 0, 1
