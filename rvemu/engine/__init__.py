@@ -1,10 +1,8 @@
 """Engines run harts. All run the same model, and differ only in speed.
 
-    reference.py  CPython calls the model
-    native/       the model compiled to machine code
-    compiler/     from the model's Python to LLVM IR
-    jit.py        from LLVM IR to machine code
-    lockstep.py   two engines side by side, to find where they differ
+`reference`: CPython calls the model. `native`: the model compiled to machine code; `compiler` makes
+LLVM IR of the model's Python, and `jit` machine code of that. `lockstep` compares what two engines
+make of one hart.
 """
 
 import sys
