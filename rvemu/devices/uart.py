@@ -82,6 +82,11 @@ class Lsr(IntFlag):
 
 _ERRORS = Lsr.OVERRUN | Lsr.PARITY | Lsr.FRAMING | Lsr.BREAK
 
+# For what is done with each character: operators of enumerations are slow.
+_NOTHING_TO_SEND = int(Lsr.THR_EMPTY | Lsr.TRANSMITTER_EMPTY)
+_TRANSMITTER_EMPTY = int(Ier.TRANSMITTER_EMPTY)
+_LOOP = int(Mcr.LOOP)
+
 
 class Msr(IntFlag):
     """Modem status register: the lines, and which of them changed."""
@@ -242,7 +247,7 @@ class Uart:
         return value
 
     def _send(self, value: int) -> None:
-        if self.mcr & Mcr.LOOP:
+        if self.mcr & _LOOP:
             if self.room:
                 self.received.append(value)
             else:
@@ -291,7 +296,7 @@ class Uart:
         return lines
 
     def _read_line_status(self) -> int:
-        value = int(Lsr.THR_EMPTY | Lsr.TRANSMITTER_EMPTY) | self.line_errors
+        value = _NOTHING_TO_SEND | self.line_errors
         if self.received:
             value |= Lsr.DATA_READY
         if self.fifo_enabled and any(character >> 8 for character in self.received):
@@ -308,13 +313,14 @@ class Uart:
 
     def _identify(self) -> int:
         """What IIR tells: the enabled interrupt of the highest priority."""
-        if self.ier & Ier.LINE_STATUS and self.line_errors:
+        # Every access comes here: what is seldom the case is asked first.
+        if self.line_errors and self.ier & Ier.LINE_STATUS:
             return IIR_LINE_STATUS
-        if self.ier & Ier.RECEIVED and self.received:
+        if self.received and self.ier & Ier.RECEIVED:
             return IIR_RECEIVED if len(self.received) >= self.trigger else IIR_TIMEOUT
-        if self.ier & Ier.TRANSMITTER_EMPTY and self.transmitter_interrupt:
+        if self.transmitter_interrupt and self.ier & _TRANSMITTER_EMPTY:
             return IIR_TRANSMITTER_EMPTY
-        if self.ier & Ier.MODEM_STATUS and self.modem_deltas:
+        if self.modem_deltas and self.ier & Ier.MODEM_STATUS:
             return IIR_MODEM_STATUS
         return IIR_NONE
 
