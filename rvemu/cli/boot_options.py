@@ -106,15 +106,16 @@ def find_start(arguments: argparse.Namespace) -> Start:
     if arguments.kernel is not None:
         firmware = _firmware(arguments.bios or _DEFAULT)
         return Start(Path(arguments.kernel), firmware, initrd, is_kernel=True)
-    firmware = _firmware(arguments.bios or _NONE)
-    if arguments.elf is not None:
-        elf = Path(arguments.elf)
-        return Start(elf, firmware, initrd, load_address=arguments.load_address)
-    if firmware is None or arguments.bios == _DEFAULT:
+    bios = arguments.bios or _NONE
+    if arguments.elf is None and bios in (_NONE, _DEFAULT):
         raise RvemuError(
             "run what? Give an ELF file, --guest NAME (--list-guests names them), --kernel FILE or "
             "--linux"
         )
+    firmware = _firmware(bios)
+    if arguments.elf is not None:
+        elf = Path(arguments.elf)
+        return Start(elf, firmware, initrd, load_address=arguments.load_address)
     return Start(None, firmware, initrd)
 
 

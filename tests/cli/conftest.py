@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from rvemu.firmware import find_firmware
 from tests.cli.command import Run
 from tests.small_programs import elf
 
@@ -17,6 +18,12 @@ def python_path(monkeypatch: pytest.MonkeyPatch) -> None:
     """Commands run what is tested, installed or not."""
     root = Path(__file__).parents[2]
     monkeypatch.setenv("PYTHONPATH", f"{root}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def built_firmware() -> None:
+    """Commands that need the firmware find it built, and do not say that they build it."""
+    find_firmware()
 
 
 @pytest.fixture
