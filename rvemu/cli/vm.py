@@ -1,0 +1,308 @@
+"""Run guests in virtual machines, and see what each technique of virtualization costs.
+
+The guest is the same ELF file in all modes, and the hart has what each mode needs:
+
+  emulate           the machine as it is, in its real privilege modes: what the others must equal
+  trap-and-emulate  the guest's kernel runs in U-mode; each privileged instruction traps and is
+                    emulated, and shadow page tables translate
+  hardware          the guest's kernel runs in VS-mode, its processes in VU-mode; the hart
+                    translates in two stages, and only what the VMM asked for exits
+  all               each in turn, and their outputs compared
+
+examples:
+  rvemu vm --guest tinyos --mode trap-and-emulate
+  rvemu vm --guest tinyos-s --mode all            the table of exits, by reason
+  rvemu vm --guest tinyos --mode all --json       the same, for programs
+  rvemu vm --guest tinyos-s --trace-exits         each exit as a line, on stderr
+  rvemu vm guest.elf --sbi                        it starts in S-mode; the VMM is its firmware
+  rvemu vm a.elf b.elf --shares 1,3               two at once, one hart, turns 1 to 3
+  rvemu vm --guest tinyos-s --control             the control structure at the end, by field
+
+The emulated M-, S- and U-mode of a guest are explained in docs/vmm.md, and so is the table.
+
+exit status:
+  the guest's own, 0 to 255; with several guests or modes, 0 if all ended with 0
+  1    modes differ, or one of several guests failed
+  2    a mistake in how rvemu was called
+  124  the guest is stuck, or was stopped by --max-instructions
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from rvemu.cli.machine_options import DEFAULT_MEMORY, add_engine_option
+from rvemu.cli.quantities import count, size
+from rvemu.cli.run import UNFINISHED, exit_status
+from rvemu.errors import RvemuError
+from rvemu.hart.extensions import DEFAULT_ISA, parse_isa
+from rvemu.machine import Reason
+from rvemu.vmm.comparison import Measured, differences, measure, table
+from rvemu.vmm.exits import Exit
+from rvemu.vmm.hardware import Hardware
+from rvemu.vmm.host import Host
+from rvemu.vmm.rounds import run_in_turns
+from rvemu.vmm.virtual_machine import EMULATE, MODES, Run, VirtualMachine
+
+ALL = "all"
+FAILED = 1
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    add = parser.add_argument
+    add("elf", nargs="*", metavar="guest.elf", help="guests, ELF files")
+    add(
+        "--guest", action="append", default=[], metavar="NAME", help="a guest that comes with rvemu"
+    )
+    add(
+        "--mode",
+        choices=(*MODES, ALL),
+        default="hardware",
+        help="how the guest is virtualized (default: hardware)",
+    )
+    add("--sbi", action="store_true", help="guests start in S-mode, on firmware of the VMM's")
+    add("--shares", metavar="N,N...", help="with several guests: how long their turns are")
+    add(
+        "--max-instructions",
+        type=count,
+        metavar="N",
+        help="stop each guest after N instructions, as 5M",
+    )
+    add_engine_option(parser)
+    group = parser.add_argument_group("the virtual machines")
+    group.add_argument(
+        "-m",
+        "--memory",
+        type=size,
+        default=DEFAULT_MEMORY,
+        metavar="SIZE",
+        help="RAM of each, as 128M; a bare number is in MiB (default: 128M)",
+    )
+    group.add_argument(
+        "--isa",
+        default=DEFAULT_ISA,
+        metavar="STRING",
+        help="what the virtual harts implement; there is no H in a virtual machine",
+    )
+    seeing = parser.add_argument_group("seeing what happens")
+    seeing.add_argument("--trace-exits", action="store_true", help="a line for each exit")
+    seeing.add_argument("--accounting", action="store_true", help="the table of exits at the end")
+    seeing.add_argument(
+        "--control", action="store_true", help="mode hardware: the control structure at the end"
+    )
+    seeing.add_argument("--json", action="store_true", help="the table for programs, on stdout")
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Do it; the exit status."""
+    guests = _guests(arguments)
+    if arguments.control and arguments.mode != "hardware":
+        raise RvemuError("--control: only mode hardware has a control structure")
+    if arguments.mode == ALL:
+        if len(guests) != 1:
+            raise RvemuError(f"--mode all compares the modes on one guest, not {len(guests)}")
+        return _compare(arguments, *guests[0])
+    if len(guests) > 1:
+        return _run_several(arguments, guests)
+    if arguments.shares is not None:
+        raise RvemuError("--shares is for several guests")
+    return _run_one(arguments, *guests[0])
+
+
+def _guests(arguments: argparse.Namespace) -> list[tuple[Path, bool]]:
+    """The guests: their files, and whether they need firmware."""
+    found = [(Path(elf), arguments.sbi) for elf in arguments.elf]
+    if arguments.guest:
+        from rvemu.guests import find_guest, list_guests
+
+        known = {guest.name: guest for guest in list_guests()}
+        for name in arguments.guest:
+            path = find_guest(name)
+            info = known[name]
+            if info.needs_h:
+                raise RvemuError(f"guest {name} needs the H extension; a virtual hart has none")
+            found.append((path, info.needs_sbi or arguments.sbi))
+    if not found:
+        raise RvemuError("run what? Give an ELF file, or --guest NAME")
+    return found
+
+
+def _build(
+    arguments: argparse.Namespace,
+    mode: str,
+    sbi: bool,
+    *,
+    name: str = "guest",
+    host: Host | None = None,
+    output: Callable[[bytes], None] | None = None,
+) -> VirtualMachine:
+    machine = VirtualMachine(
+        mode,
+        host,
+        name=name,
+        memory=arguments.memory,
+        isa=arguments.isa,
+        engine=arguments.engine,
+        sbi=sbi,
+        output=output,
+    )
+    if arguments.trace_exits:
+        machine.trace = _tracer(name if host is not None else "")
+    return machine
+
+
+def _tracer(name: str) -> Callable[[Exit], None]:
+    prefix = f"[{name}] " if name else ""
+
+    def trace(happened: Exit) -> None:
+        sys.stderr.write(f"{prefix}{happened}\n")
+
+    return trace
+
+
+# --- One guest -----------------------------------------------------------------------------------
+
+
+def _run_one(arguments: argparse.Namespace, path: Path, sbi: bool) -> int:
+    from rvemu.session import Session, Signalled
+
+    output = _Collected() if arguments.json else None
+    machine = _build(arguments, arguments.mode, sbi, output=output)
+    machine.load(path)
+    session = Session(machine.machine, _say, reboot=False)
+    try:
+        if output is None:
+            run = machine.run(arguments.max_instructions, runner=session.run)
+        else:
+            run = machine.run(arguments.max_instructions)
+    except Signalled as signalled:
+        return 128 + signalled.number
+    measured = _measured(machine, run, bytes(output or b""))
+    if arguments.json:
+        print(json.dumps(measured.as_dict(), indent=2))
+    if arguments.accounting:
+        print(*table([measured]), sep="\n", file=sys.stderr)
+    if arguments.control and isinstance(machine.monitor, Hardware):
+        print(*machine.monitor.control_structure().describe(), sep="\n", file=sys.stderr)
+    return _status(run)
+
+
+def _measured(machine: VirtualMachine, run: Run, output: bytes) -> Measured:
+    return Measured(machine.mode, run, output, machine.instructions, machine.accounting)
+
+
+def _status(run: Run) -> int:
+    """The exit status for how a guest ended, and the message for the user."""
+    outcome = run.outcome
+    if outcome is None:
+        if run.failure:
+            _say(run.failure)
+            return FAILED
+        return 0  # the user quits
+    if outcome.reason is Reason.EXITED:
+        return exit_status(outcome.code)
+    if outcome.reason is Reason.RESET:
+        return 0
+    if outcome.reason is Reason.BUDGET:
+        _say("stopped by --max-instructions")
+    else:
+        _say(f"the guest is stuck: {outcome.detail}")
+    return UNFINISHED
+
+
+# --- All modes -----------------------------------------------------------------------------------
+
+
+def _compare(arguments: argparse.Namespace, path: Path, sbi: bool) -> int:
+    def build(mode: str, output: Callable[[bytes], None]) -> VirtualMachine:
+        return _build(arguments, mode, sbi, name=mode, output=output)
+
+    measured = measure(build, path, arguments.max_instructions)
+    different = differences(measured)
+    if arguments.json:
+        report: dict[str, Any] = {
+            "guest": str(path),
+            "equal": not different,
+            "differences": different,
+            "modes": [m.as_dict() for m in measured],
+        }
+        print(json.dumps(report, indent=2))
+    else:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(measured[0].output)
+        sys.stdout.buffer.flush()
+        print(*table(measured), sep="\n", file=sys.stderr)
+        equal = f"the same {len(measured[0].output)} bytes of output in all modes"
+        print(*(different or [equal]), sep="\n", file=sys.stderr)
+    if different:
+        return FAILED
+    return _status(measured[0].run)
+
+
+# --- Several guests ------------------------------------------------------------------------------
+
+
+def _run_several(arguments: argparse.Namespace, guests: list[tuple[Path, bool]]) -> int:
+    if arguments.json or arguments.control:
+        raise RvemuError("--json and --control are for one guest")
+    host = None
+    if arguments.mode != EMULATE:
+        host = Host(parse_isa(arguments.isa), arguments.engine)
+    machines = []
+    for n, (path, sbi) in enumerate(guests):
+        name = f"{n + 1}:{path.stem}"
+        machine = _build(
+            arguments, arguments.mode, sbi, name=name, host=host, output=_Lines(f"[{name}] ")
+        )
+        machine.load(path)
+        machines.append(machine)
+
+    def finished(machine: VirtualMachine, run: Run) -> None:
+        _say(f"[{machine.name}] {run}")
+
+    shares = _shares(arguments.shares, len(machines))
+    runs = run_in_turns(machines, shares, arguments.max_instructions, finished)
+    if arguments.accounting:
+        measured = [_measured(m, r, b"") for m, r in zip(machines, runs, strict=True)]
+        print(*table(measured), sep="\n", file=sys.stderr)
+    return 0 if all(run.passed for run in runs) else FAILED
+
+
+def _shares(text: str | None, guests: int) -> list[int]:
+    if text is None:
+        return [1] * guests
+    try:
+        return [int(share) for share in text.split(",")]
+    except ValueError:
+        raise RvemuError(f"--shares {text}: give a number for each guest, as 1,3") from None
+
+
+class _Collected(bytearray):
+    """A guest's output, kept."""
+
+    def __call__(self, data: bytes) -> None:
+        self += data
+
+
+class _Lines:
+    """A guest's output, line by line, each with the guest's name before it."""
+
+    def __init__(self, prefix: str) -> None:
+        self._prefix = prefix.encode()
+        self._line = bytearray()
+
+    def __call__(self, data: bytes) -> None:
+        self._line += data
+        *whole, rest = self._line.split(b"\n")
+        for line in whole:
+            sys.stdout.buffer.write(self._prefix + line + b"\n")
+        sys.stdout.buffer.flush()
+        self._line = bytearray(rest)
+
+
+def _say(text: str) -> None:
+    print(f"rvemu: {text}", file=sys.stderr, flush=True)

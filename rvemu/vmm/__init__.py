@@ -1,0 +1,17 @@
+"""A virtual machine monitor: one guest under several techniques of virtualization.
+
+A virtual machine is a `Machine` whose hart is virtual: its engine is a *mode*, which runs the
+virtual hart's instructions on a physical one as far as the technique allows.
+
+exits.py               why a guest gave up control, as plain data
+accounting.py          how often, and what it cost
+host.py                the physical machine: a hart, and memory for the VMM's tables
+page_tables.py         tables that the VMM makes: shadow tables and G-stage tables
+virtual_hart.py        the parts of a virtual hart's life that all modes share
+shadow.py              shadow page tables, and how they follow the guest's own
+trap_and_emulate.py    the mode of a hart without support for virtualization
+hardware.py            the mode of a hart with the hypervisor extension
+control.py             the control structure of that mode: four areas, by field
+sbi.py                 the firmware of guests that start in S-mode
+virtual_machine.py     a guest, its mode, and how to run it
+"""

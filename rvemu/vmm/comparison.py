@@ -1,0 +1,97 @@
+"""One guest under each mode, side by side: whether it could tell (*equivalence*), and what it cost
+(*efficiency*)."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rvemu.vmm.accounting import Accounting
+from rvemu.vmm.exits import ExitReason
+from rvemu.vmm.virtual_machine import MODES, Run, VirtualMachine
+
+
+@dataclass
+class Measured:
+    """What one mode showed."""
+
+    mode: str
+    run: Run
+    output: bytes
+    instructions: int
+    accounting: Accounting
+
+    def as_dict(self) -> dict[str, Any]:
+        """For programs."""
+        return {
+            "mode": self.mode,
+            "result": str(self.run),
+            "passed": self.run.passed,
+            "output_bytes": len(self.output),
+            **self.accounting.as_dict(self.instructions),
+        }
+
+
+def measure(
+    build: Callable[[str, Callable[[bytes], None]], VirtualMachine],
+    guest: Path,
+    limit: int | None = None,
+    modes: tuple[str, ...] = MODES,
+) -> list[Measured]:
+    """Run a guest under each mode. build: makes a virtual machine, given the mode and what takes
+    the guest's output."""
+    found = []
+    for mode in modes:
+        output = bytearray()
+        machine = build(mode, output.extend)
+        machine.load(guest)
+        run = machine.run(limit)
+        found.append(Measured(mode, run, bytes(output), machine.instructions, machine.accounting))
+    return found
+
+
+def differences(measured: list[Measured]) -> list[str]:
+    """How modes differ from the first in what the guest did; empty if it could not tell."""
+    first = measured[0]
+    found = []
+    for other in measured[1:]:
+        if other.output != first.output:
+            at = len(os.path.commonprefix([first.output, other.output]))
+            found.append(f"{other.mode}: the output differs from {first.mode}'s at byte {at}")
+        if str(other.run) != str(first.run):
+            found.append(f"{other.mode}: {other.run}; {first.mode}: {first.run}")
+    return found
+
+
+def table(measured: list[Measured]) -> list[str]:
+    """The exits of each mode by reason, and what they cost, as lines of text."""
+    reasons = [r for r in ExitReason if any(m.accounting.exits[r] for m in measured)]
+    rows = [["", *(m.mode for m in measured)]]
+    rows += [[str(r), *(f"{m.accounting.exits[r]:,}" for m in measured)] for r in reasons]
+    rows.append(["all exits", *(f"{m.accounting.total:,}" for m in measured)])
+    rows.append(["guest instructions", *(f"{m.instructions:,}" for m in measured)])
+    rows.append(["instructions per exit", *(_ratio(m.instructions, m) for m in measured)])
+    rows.append(
+        ["exits per second", *(_ratio(m.accounting.total, m, by_time=True) for m in measured)]
+    )
+    rows.append(["seconds in the guest", *(f"{m.accounting.guest_seconds:.3f}" for m in measured)])
+    rows.append(["seconds in the VMM", *(f"{m.accounting.vmm_seconds:.3f}" for m in measured)])
+    rows.append(["shadow entries made", *(f"{m.accounting.fills:,}" for m in measured)])
+    rows.append(["shadow entries dropped", *(f"{m.accounting.zaps:,}" for m in measured)])
+    rows.append(["shadow tables switched", *(f"{m.accounting.switches:,}" for m in measured)])
+    rows.append(["G-stage pages mapped", *(f"{m.accounting.g_stage_pages:,}" for m in measured)])
+    widths = [max(len(row[n]) for row in rows) for n in range(len(rows[0]))]
+    return [_line(row, widths) for row in rows]
+
+
+def _line(row: list[str], widths: list[int]) -> str:
+    name, *cells = row
+    shown = [cell.rjust(width) for cell, width in zip(cells, widths[1:], strict=True)]
+    return "  ".join([name.ljust(widths[0]), *shown]).rstrip()
+
+
+def _ratio(count: int, measured: Measured, *, by_time: bool = False) -> str:
+    accounting = measured.accounting
+    by = accounting.total_seconds if by_time else accounting.total
+    return f"{count / by:,.0f}" if by and accounting.total else "-"

@@ -1,0 +1,220 @@
+"""The physical machine: one hart with the hypervisor extension, memory for the VMM's own tables,
+and the guests' memory, each in a bank of its own.
+
+The VMM is the software of M- and HS-mode: traps into these levels end in Python (`owned_levels`),
+which reads the CSRs that the trap wrote, and goes back into the guest as any hypervisor would: with
+an `mret` or `sret`, which the hart executes, from a few instructions in the VMM's memory.
+
+The hart's clock is that of the guest that runs: it shows the guest's time, as `htimedelta` would
+have it, and to the instruction. So a guest meets its timer at the same instruction in all modes.
+"""
+
+import ctypes
+import struct
+import time
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from rvemu.clock import CLOCKS_PER_TICK
+from rvemu.engine import make_engine
+from rvemu.errors import RvemuError
+from rvemu.hart.csr_environment import write_menvcfg
+from rvemu.hart.extensions import Ext
+from rvemu.hart.floating import update_fp_fast
+from rvemu.hart.privilege import set_privilege
+from rvemu.hart.reset import reset
+from rvemu.hart.state import M_MODE, S_MODE, Hart, Shared
+from rvemu.lang import M64
+from rvemu.memory import PAGE_SIZE, Ram
+
+VMM_BASE = 0x8000_0000
+VMM_SIZE = 64 << 20
+
+# Where guests' memory begins: the first bank, and the distance from one to the next.
+_BANK_BASE, _BANK_STRIDE = 1 << 36, 1 << 36
+BANKS = 7
+
+# Bits of owned_levels.
+LEVEL_M, LEVEL_HS = 1 << M_MODE, 1 << S_MODE
+
+
+class Entry(NamedTuple):
+    """A way into a guest: instructions in the VMM's memory, the last of which is an xRET."""
+
+    address: int
+    code: tuple[int, ...]
+
+    @property
+    def length(self) -> int:
+        """Instructions until the guest's first."""
+        return len(self.code)
+
+
+_SWAP_T0, _CSRW_SATP_T0 = 0x340292F3, 0x18029073  # csrrw t0, mscratch, t0; csrw satp, t0
+_SFENCE, _HFENCE_G, _HFENCE_V = 0x12000073, 0x62000073, 0x22000073
+_MRET, _SRET = 0x30200073, 0x10200073
+
+# From M-mode to U-mode, under the shadow table that mscratch names; and after tables were changed.
+ENTER_U = Entry(VMM_BASE, (_SWAP_T0, _CSRW_SATP_T0, _SWAP_T0, _MRET))
+ENTER_U_FENCED = Entry(VMM_BASE + 0x40, (_SWAP_T0, _CSRW_SATP_T0, _SFENCE, _SWAP_T0, _MRET))
+# From HS-mode to VS- or VU-mode; and after tables, or what they mean, were changed.
+ENTER_V = Entry(VMM_BASE + 0x80, (_SRET,))
+ENTER_V_FENCED = Entry(VMM_BASE + 0xC0, (_HFENCE_G, _HFENCE_V, _SRET))
+
+# The rest of the VMM's memory is tables: roots of G-stage tables, aligned to 16 KiB; then pages.
+_ROOTS, _ROOT_SIZE, _ROOT_COUNT = VMM_BASE + 0x4000, 0x4000, BANKS
+_PAGES = _ROOTS + _ROOT_SIZE * _ROOT_COUNT
+
+# What the hart must have for the VMM, whatever its guests have.
+_NEEDED = Ext.H | Ext.S | Ext.U | Ext.SV39 | Ext.SV48 | Ext.SV57 | Ext.ZICNTR | Ext.ZICSR
+
+# Integer and floating-point registers, which are together at the start of a hart's arrays.
+_REGISTERS = Hart._x.offset
+_REGISTER_BYTES = Hart._pmpaddr.offset - _REGISTERS
+
+
+# The hart's clock is the guest's, and this many ticks more: so that the way into a guest, which
+# comes before the guest's first instruction, has a time as well.
+EPOCH = 1 << 40
+CLOCK_OFFSET = EPOCH * CLOCKS_PER_TICK
+
+
+class OutOfFrames(Exception):  # noqa: N818 - the VMM drops tables, and goes on
+    """The VMM's memory for tables is used up."""
+
+
+class Host:
+    """The physical machine of a VMM's guests. engine: "native" or "reference"."""
+
+    def __init__(self, extensions: int, engine: str = "native") -> None:
+        self.shared = Shared()
+        self.hart = Hart(self.shared)
+        self._ram = Ram(VMM_BASE, VMM_SIZE, name="VMM memory")
+        self._page_words = (ctypes.c_uint32 * (VMM_SIZE // PAGE_SIZE))()
+        #: The VMM's memory, as 64-bit words.
+        self.words = self._ram.view.cast("Q")
+        self._pages = list(range(VMM_BASE + VMM_SIZE - PAGE_SIZE, _PAGES, -PAGE_SIZE))
+        self._roots = [_ROOTS + _ROOT_SIZE * n for n in range(_ROOT_COUNT)]
+        #: How many guests have memory here.
+        self.banks = 0
+        #: Whose second-stage translations and state the hart holds.
+        self.resident: object = None
+        #: Tables were changed since the TLB was last told.
+        self.stale = False
+        #: Seconds in guests.
+        self.guest_seconds = 0.0
+        self._add_region(
+            0, VMM_BASE, VMM_SIZE, self._ram.host_address, ctypes.addressof(self._page_words)
+        )
+        self.shared.hart_count = 1
+        self.shared.harts[0] = ctypes.addressof(self.hart)
+        self.shared.clock_per_tick = CLOCKS_PER_TICK
+        for entry in (ENTER_U, ENTER_U_FENCED, ENTER_V, ENTER_V_FENCED):
+            self._ram.write(entry.address, struct.pack(f"<{entry.length}I", *entry.code))
+        self.engine = make_engine(engine, self.shared, [self.hart])
+        reset(self.hart, 0, extensions | _NEEDED, pmp_count=0)
+        self.hart.owned_levels = LEVEL_M | LEVEL_HS
+        self.hart.mcounteren = 0
+        write_menvcfg(self.hart, M64)
+
+    # --- Memory ------------------------------------------------------------------------------
+
+    def _add_region(self, n: int, base: int, size: int, host: int, words: int) -> None:
+        shared = self.shared
+        shared.region_base[n] = base
+        shared.region_size[n] = size
+        shared.region_host[n] = host
+        shared.region_writable[n] = 1
+        shared.region_pages[n] = words
+
+    def add_bank(self, guest: Shared) -> int:
+        """Make a guest's RAM memory of the physical machine; its physical address. `RvemuError` if
+        there are too many."""
+        if self.banks >= BANKS:
+            raise RvemuError(f"{self.banks + 1} virtual machines: a host has room for {BANKS}")
+        base = _BANK_BASE + _BANK_STRIDE * self.banks
+        self.banks += 1
+        size, host, words = guest.region_size[0], guest.region_host[0], guest.region_pages[0]
+        self._add_region(self.banks, base, size, host, words)
+        # What the model writes there for the guest concerns what is decoded here.
+        guest.pool_host = self.shared.pool_host
+        guest.pool_pages = self.shared.pool_pages
+        guest.pool_used = self.shared.pool_pages
+        guest.pool_owner = self.shared.pool_owner
+        guest.undecoded = self.shared.undecoded
+        return base
+
+    def take_page(self) -> int:
+        """A cleared page for a table. Raises `OutOfFrames`."""
+        if not self._pages:
+            raise OutOfFrames
+        page = self._pages.pop()
+        start = page - VMM_BASE
+        self._ram.view[start : start + PAGE_SIZE] = bytes(PAGE_SIZE)
+        return page
+
+    def take_root(self) -> int:
+        """16 cleared KiB for the root of a G-stage table."""
+        root = self._roots.pop()
+        start = root - VMM_BASE
+        self._ram.view[start : start + _ROOT_SIZE] = bytes(_ROOT_SIZE)
+        return root
+
+    def give_back(self, pages: Sequence[int]) -> None:
+        """Pages of tables that are not used any more."""
+        self._pages.extend(pages)
+        self.stale = True
+
+    # --- World switch ------------------------------------------------------------------------
+
+    def become(self, level: int) -> None:
+        """Be the software of M-mode (M_MODE) or HS-mode (S_MODE)."""
+        if self.hart.priv != level or self.hart.v:
+            set_privilege(self.hart, level, 0)
+
+    def load_registers(self, v: Hart) -> None:
+        """Give the hart a guest's registers."""
+        p = self.hart
+        ctypes.memmove(
+            ctypes.addressof(p) + _REGISTERS, ctypes.addressof(v) + _REGISTERS, _REGISTER_BYTES
+        )
+        if p.extensions != v.extensions | _NEEDED:
+            p.extensions = v.extensions | _NEEDED
+            p.pc_align_mask = v.pc_align_mask
+        if p.fflags != v.fflags or p.frm != v.frm:
+            p.fflags = v.fflags
+            p.frm = v.frm
+            update_fp_fast(p)
+
+    def save_registers(self, v: Hart) -> None:
+        """Take a guest's registers from the hart."""
+        p = self.hart
+        ctypes.memmove(
+            ctypes.addressof(v) + _REGISTERS, ctypes.addressof(p) + _REGISTERS, _REGISTER_BYTES
+        )
+        if p.fflags != v.fflags or p.frm != v.frm:
+            v.fflags = p.fflags
+            v.frm = p.frm
+            update_fp_fast(v)
+
+    def enter(self, v: Hart, entry: Entry) -> int:
+        """Run the guest, which has been loaded, for as many instructions as its budget allows; why
+        it stopped. Its clock and count of instructions go on; a trapped instruction is not in
+        them."""
+        p = self.hart
+        p.pc = entry.address
+        before = ((v.clock_end - v.budget) & M64) + CLOCK_OFFSET
+        p.budget = -1
+        p.clock_end = (before - entry.length - 1) & M64
+        p.retire_end = (v.retire_end - v.budget - entry.length - 1) & M64
+        p.clock_stop = (before + v.budget + 1) & M64
+        self.shared.time_offset = (v.shared.time_offset - EPOCH) & M64
+        began = time.perf_counter()
+        reason = self.engine.run(p)
+        self.guest_seconds += time.perf_counter() - began
+        trapped = p.priv != 0 and not p.v  # into a level of ours
+        budget: int = p.budget
+        attempted = (p.clock_end - budget - before - trapped) & M64
+        v.budget -= attempted
+        v.retire_end = (p.retire_end - budget + v.budget) & M64
+        return reason

@@ -1,0 +1,160 @@
+"""What all modes of direct execution share: the life of a virtual hart.
+
+The virtual hart is a `Hart` like any other, and its state is the guest's: registers, CSRs,
+privilege, time. What the physical hart executes for it is loaded there and taken back. What must be
+emulated is executed by the model itself, on the virtual hart: so CSRs, traps, interrupts and page
+walks mean exactly what they mean on a bare machine.
+"""
+
+import ctypes
+from collections.abc import Callable, Sequence
+
+from rvemu.engine.reference import ReferenceEngine
+from rvemu.errors import RvemuError
+from rvemu.hart.interrupts import poll
+from rvemu.hart.state import (
+    ADDEND,
+    DATA_WORDS,
+    DEVICE_NONE,
+    FILL_LOG,
+    NO_PAGE,
+    STOP_FLUSH,
+    STOP_NONE,
+    STORE_TAG,
+    Hart,
+    Shared,
+)
+from rvemu.hart.tlb import flush_all, flush_context
+from rvemu.harts import MODE_NAMES
+from rvemu.isa.disassembler import disassemble
+from rvemu.lang import M64
+from rvemu.vmm.accounting import Accounting
+from rvemu.vmm.exits import Exit, ExitReason
+from rvemu.vmm.host import Host
+
+PAGE_MASK = ~0xFFF
+
+
+class Monitor:
+    """An engine for a machine of one virtual hart. `Machine(engine=...)` makes it by a function
+    that also names the host; see rvemu.vmm.virtual_machine."""
+
+    name = "vmm"
+
+    def __init__(self, host: Host, shared: Shared, harts: Sequence[Hart]) -> None:
+        if len(harts) != 1:
+            raise RvemuError(f"{len(harts)} harts: a virtual machine has one")
+        self.host = host
+        self.shared = shared
+        self.hart = harts[0]
+        self.model = ReferenceEngine(shared, harts)
+        self.accounting = Accounting()
+        #: Told of each exit.
+        self.trace: Callable[[Exit], None] | None = None
+        # Guest-physical memory, and how far its bank is from there.
+        self.ram_base: int = shared.region_base[0]
+        self.ram_end: int = self.ram_base + shared.region_size[0]
+        self.bank: int = host.add_bank(shared)
+        self.to_physical = self.bank - self.ram_base
+        self._host_address = int(shared.region_host[0])
+        self._to_guest = self.ram_base - self._host_address
+
+    # --- The engine's side -------------------------------------------------------------------
+
+    def run(self, hart: Hart) -> int:
+        """Run until the virtual hart stops; the reason (`STOP_*`)."""
+        h = hart
+        if self._observed(h):
+            return self._run_observed(h)
+        h.stop_reason = STOP_NONE
+        if h.device_state != DEVICE_NONE:
+            self.interpret()  # the instruction whose device access the machine has made
+        else:
+            poll(h)
+        while True:
+            if h.stop_reason:
+                if h.stop_reason != STOP_FLUSH:
+                    return int(h.stop_reason)
+                h.stop_reason = STOP_NONE  # other instructions than before: nothing is kept of them
+            elif h.budget < 0:
+                poll(h)
+            else:
+                self.advance(h)
+
+    def advance(self, h: Hart) -> None:
+        """Run the guest for at least one instruction, and at most budget + 1."""
+        raise NotImplementedError
+
+    def _observed(self, h: Hart) -> bool:
+        """Whether somebody wants to see what only the model shows: breakpoints, watchpoints,
+        translations."""
+        shared = self.shared
+        return bool(shared.breakpoint_count or shared.watch_count or h.mmu_hook)
+
+    def _run_observed(self, h: Hart) -> int:
+        reason = self.model.run(h)
+        flush_all(h)
+        self.forget()
+        return reason
+
+    # --- What modes keep of the guest's state ------------------------------------------------
+
+    def forget(self) -> None:
+        """The guest's tables or memory protection may have changed altogether."""
+
+    def frames_stored(self, frames: Sequence[int]) -> None:
+        """The model, or a device, has stored to guest-physical pages."""
+
+    def memory_written(self, address: int, length: int) -> None:
+        """The host has written to guest memory: a device, a loader, a debugger."""
+        self.frames_stored(range(address & PAGE_MASK, address + length, 4096))
+
+    def in_ram(self, address: int) -> bool:
+        """Whether a guest-physical address is in RAM."""
+        return self.ram_base <= address < self.ram_end
+
+    def read_page(self, page: int) -> bytes:
+        """A page of the guest's RAM, by its guest-physical address."""
+        return ctypes.string_at(page - self.ram_base + self._host_address, 4096)
+
+    # --- Emulation ---------------------------------------------------------------------------
+
+    def execute(self, raw: int) -> None:
+        """Have the model execute an instruction that accesses no memory, given its bits."""
+        self.model.step(self.hart, raw)
+
+    def interpret(self) -> None:
+        """Have the model execute the next instruction, whatever it is."""
+        h = self.hart
+        data, fetch = h.data_context, h.fetch_context
+        self.model.step(h)
+        if h.dtlb_filled[data]:
+            stored = self._stored_frames(data)
+            flush_context(h, data)
+            if stored:
+                self.frames_stored(stored)
+        if h.ftlb_filled[fetch]:
+            flush_context(h, fetch)
+
+    def _stored_frames(self, context: int) -> list[int]:
+        """The guest-physical pages that the virtual hart's TLB now holds for stores: those that the
+        last instruction stored to are among them."""
+        h = self.hart
+        found = []
+        for n in range(min(int(h.dtlb_filled[context]), FILL_LOG)):
+            i = context * DATA_WORDS + 4 * int(h.dtlb_log[context * FILL_LOG + n])
+            tag = int(h.dtlb[i + STORE_TAG])
+            if tag != NO_PAGE:
+                found.append((tag + int(h.dtlb[i + ADDEND]) + self._to_guest) & M64 & PAGE_MASK)
+        return found
+
+    # --- Accounting --------------------------------------------------------------------------
+
+    def note(self, reason: ExitReason, value: int, action: str, raw: int | None = None) -> None:
+        """Count an exit of the guest, at its pc. To be called before the guest's state changes."""
+        self.accounting.exits[reason] += 1
+        if self.trace is not None:
+            h = self.hart
+            text = "" if raw is None else disassemble(raw, h.pc, None, h.extensions)
+            mode = MODE_NAMES[h.priv, 0]
+            self.trace(Exit(reason, int(h.pc), mode, text, value & M64, action))

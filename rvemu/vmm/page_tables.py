@@ -1,0 +1,77 @@
+"""Page tables that the VMM makes in its own memory: shadow tables, and G-stage tables."""
+
+from rvemu.hart.fields import MODE_SV39, PTE, SATP
+from rvemu.lang import put
+from rvemu.vmm.host import VMM_BASE, Host
+
+READ, WRITE, EXECUTE = PTE.R.mask, PTE.W.mask, PTE.X.mask
+
+# All pages are U-mode's: deprivileged guests run there, and the G stage asks for it. A and D are
+# set, since the VMM looks after the guest's own.
+_LEAF = PTE.V.mask | PTE.U.mask | PTE.A.mask | PTE.D.mask
+_LARGE = 21
+
+
+class PageTable:
+    """A tree of tables for pages of 4 KiB, and 2 MiB where asked for.
+
+    levels: 3 to 5, for Sv39 to Sv57. wide: a G-stage table, whose root is 16 KiB. Addresses are
+    within the format's width (of their canonical form, the low bits)."""
+
+    def __init__(self, host: Host, levels: int, *, wide: bool = False) -> None:
+        self._host = host
+        self.levels = levels
+        self.wide = wide
+        self.root = host.take_root() if wide else host.take_page()
+        self._pages: list[int] = []
+        # Word indices of last-level tables, by the address bits above them.
+        self._last: dict[int, int] = {}
+        self._mask = (1 << (12 + 9 * levels + (2 if wide else 0))) - 1
+
+    def register(self, identifier: int = 0) -> int:
+        """The value of satp or hgatp that selects it. identifier: ASID or VMID."""
+        value = put(self.root >> 12, SATP.MODE, MODE_SV39 + self.levels - 3)
+        return put(value, SATP.ASID, identifier)
+
+    def find(self, address: int) -> int | None:
+        """The index (in `Host.words`) of the entry for an address's page of 4 KiB, if its table is
+        there."""
+        last = self._last.get((address & self._mask) >> _LARGE)
+        return None if last is None else last + (address >> 12 & 0x1FF)
+
+    def map(self, address: int, physical: int, permissions: int) -> int:
+        """Map a page of 4 KiB; the index of its entry. Raises `OutOfFrames`."""
+        index = self.find(address)
+        if index is None:
+            index = self._descend(address & self._mask)
+        self._host.words[index] = physical >> 12 << 10 | permissions | _LEAF
+        return index
+
+    def _descend(self, address: int) -> int:
+        words = self._host.words
+        table = self.root
+        for level in range(self.levels - 1, 0, -1):
+            bits = 0x7FF if self.wide and level == self.levels - 1 else 0x1FF
+            index = (table - VMM_BASE >> 3) + (address >> (12 + 9 * level) & bits)
+            if not words[index]:
+                page = self._host.take_page()
+                self._pages.append(page)
+                words[index] = page >> 12 << 10 | PTE.V.mask
+            table = (words[index] & PTE.PPN.mask) << 2
+        base = table - VMM_BASE >> 3
+        self._last[address >> _LARGE] = base
+        return base + (address >> 12 & 0x1FF)
+
+    def clear(self) -> None:
+        """Unmap all."""
+        start = self.root - VMM_BASE >> 3
+        for n in range(2048 if self.wide else 512):
+            self._host.words[start + n] = 0
+        self._host.give_back(self._pages)
+        self._pages = []
+        self._last.clear()
+
+    def release(self) -> None:
+        """Give back all its memory. (Of a shadow table.)"""
+        self.clear()
+        self._host.give_back([self.root])

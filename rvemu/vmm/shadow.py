@@ -1,0 +1,252 @@
+"""Shadow page tables: guest virtual to physical, made from the guest's own tables (guest virtual to
+guest-physical) and the VMM's knowledge of where guest-physical memory is.
+
+A *view* is a shadow table for one root and ASID of the guest's (satp) in one context: a virtual
+privilege, with SUM and MXR where they matter. The guest's kernel and its processes have views of
+their own, for they may do different things with the same page. Views are filled page by page, as
+the guest touches pages. They are kept while others are in use, up to a bound.
+
+Coherence: the frames of the guest's tables that entries were made from are write-protected in all
+views. A store to one exits, and the model executes it; then what depended on the words that changed
+is dropped. So a view never maps what the guest's tables do not, not even what they did before (a
+TLB might), and `sfence.vma` has nothing left to do.
+
+A and D: an entry is made only once the guest's own has A set, and allows stores only once it has D:
+the model's page walk sets both, or raises the guest's page fault, as the guest's hart would.
+"""
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+from rvemu.hart.exceptions import FETCH, LOAD, STORE
+from rvemu.hart.fields import MENVCFG, MODE_SV39, MSTATUS, SATP
+from rvemu.hart.pmp import pmp_page_permissions
+from rvemu.hart.pte import Verdict
+from rvemu.hart.state import M_MODE, Hart
+from rvemu.hart.walk import MAY_STORE, OK, translate_stages
+from rvemu.lang import get
+from rvemu.vmm.host import OutOfFrames
+from rvemu.vmm.monitor import PAGE_MASK, Monitor
+from rvemu.vmm.page_tables import EXECUTE, READ, WRITE, PageTable
+
+# Views kept for one guest.
+VIEWS = 32
+
+# What becomes of an access that a view refuses.
+FILLED = 0  # the view allows it now
+REFUSED = 1  # the guest's own tables refuse it
+PROTECTED = 2  # a store to a frame of the guest's tables
+NOT_MEMORY = 3  # a device, or nothing, or memory that the guest's PMP cuts
+
+_SWITCHES = MENVCFG.ADUE.mask | MENVCFG.PBMTE.mask
+
+
+class View:
+    """A shadow table. (Compared by identity.)"""
+
+    def __init__(self, table: PageTable, asid: int) -> None:
+        self.table = table
+        self.satp = table.register(asid)
+        self.alive = True
+
+
+@dataclass
+class Frame:
+    """A frame of the guest's page tables, write-protected."""
+
+    #: What it held when it was last looked at.
+    content: bytes
+    #: By the number of a word: the entries that were made from it.
+    dependents: dict[int, set[tuple[View, int]]] = field(default_factory=dict)
+
+
+class Shadows:
+    """The shadow tables of one guest."""
+
+    def __init__(self, monitor: Monitor) -> None:
+        self._monitor = monitor
+        self._host = monitor.host
+        self._accounting = monitor.accounting
+        self._views: OrderedDict[tuple[int, ...], View] = OrderedDict()
+        #: Frames of the guest's tables, by guest-physical address.
+        self.frames: dict[int, Frame] = {}
+        # The entries that allow stores to a frame.
+        self._writers: dict[int, set[tuple[View, int]]] = {}
+
+    def __len__(self) -> int:
+        return len(self._views)
+
+    # --- Views -------------------------------------------------------------------------------
+
+    def view(self, h: Hart) -> View:
+        """The view for the virtual hart's present state."""
+        satp = int(h.satp) if h.priv != M_MODE else 0
+        if not satp >> SATP.MODE.low:
+            satp = 0
+        key = (
+            satp,
+            int(h.fetch_context),
+            int(h.data_context),
+            h.mstatus & MSTATUS.MXR.mask,
+            h.menvcfg & _SWITCHES,
+        )
+        view = self._views.get(key)
+        if view is None:
+            view = self._make(key)
+        else:
+            self._views.move_to_end(key)
+        return view
+
+    def _make(self, key: tuple[int, ...]) -> View:
+        while len(self._views) >= VIEWS:
+            self._drop(self._views.popitem(last=False)[1])
+        mode = get(key[0], SATP.MODE)
+        levels = mode - MODE_SV39 + 3 if mode else 3
+        try:
+            table = PageTable(self._host, levels)
+        except OutOfFrames:
+            self.forget()
+            table = PageTable(self._host, levels)
+        view = View(table, get(key[0], SATP.ASID))
+        self._views[key] = view
+        return view
+
+    def _drop(self, view: View) -> None:
+        view.alive = False
+        view.table.release()
+
+    def forget(self) -> None:
+        """Drop all."""
+        for view in self._views.values():
+            self._drop(view)
+        self._views.clear()
+        self.frames.clear()
+        self._writers.clear()
+
+    # --- Filling -----------------------------------------------------------------------------
+
+    def fill(self, h: Hart, view: View, address: int, access: int) -> int:
+        """The guest's access (LOAD, STORE, FETCH) at an address was refused by its view: allow it,
+        if the guest's tables do; or why not."""
+        priv = int(h.priv if access == FETCH else h.data_priv)
+        steps: list[tuple[int, int]] = []
+
+        def watch(_: int, __: int, ___: int, physical: int, pte: int, verdict: int) -> None:
+            del pte
+            steps.append((physical, verdict))
+
+        outcome, guest, attributes = translate_stages(h, address, access, priv, 0, watch)
+        if outcome != OK:
+            return REFUSED
+        page = guest & PAGE_MASK
+        if not self._monitor.in_ram(page):
+            return NOT_MEMORY
+        # The bits of PMP, and of page-table entries, are R, W, X from the lowest.
+        granted = pmp_page_permissions(h, page, priv) << 1
+        needed = (READ, READ | WRITE, EXECUTE)[access]
+        if granted & needed != needed:
+            return NOT_MEMORY
+        if steps and steps[-1][1] == Verdict.UPDATE:
+            translate_stages(h, address, access, priv, 0, None)  # sets A, and D
+            self._look_again(steps[-1][0])
+        try:
+            return self._enter(view, address & PAGE_MASK, page, steps, access, granted, attributes)
+        except OutOfFrames:
+            self.forget()
+            return FILLED  # not yet: the guest comes back
+
+    def _enter(
+        self,
+        view: View,
+        address: int,
+        page: int,
+        steps: list[tuple[int, int]],
+        access: int,
+        granted: int,
+        attributes: int,
+    ) -> int:
+        """Make an entry, and remember what it was made from."""
+        for physical, _ in steps:
+            self._depend(physical, view, address)
+        permissions = EXECUTE if access == FETCH else READ
+        if access == STORE or (access == LOAD and attributes & MAY_STORE and granted & WRITE):
+            if self.protected(page):
+                if access == STORE:
+                    return PROTECTED
+            else:
+                permissions |= WRITE
+        table = view.table
+        index = table.find(address)
+        words = self._host.words
+        target = page + self._monitor.to_physical
+        if index is not None and (old := words[index]):
+            if (old & 0x3F_FFFF_FFFF_FC00) << 2 == target:
+                permissions |= old & (READ | WRITE | EXECUTE)
+            else:
+                self._host.stale = True
+        table.map(address, target, permissions)
+        if permissions & WRITE:
+            self._writers.setdefault(page, set()).add((view, address))
+        self._accounting.fills += 1
+        return FILLED
+
+    def protected(self, page: int) -> bool:
+        """Whether stores to a page must come to the VMM: the guest's page tables, and words of the
+        host's interface (`tohost`)."""
+        if page in self.frames:
+            return True
+        shared = self._monitor.shared
+        return any(shared.watched[n] & PAGE_MASK == page for n in range(2) if shared.watched[n])
+
+    def _depend(self, physical: int, view: View, address: int) -> None:
+        frame = physical & PAGE_MASK
+        if not self._monitor.in_ram(frame):
+            return  # a table in ROM does not change
+        known = self.frames.get(frame)
+        if known is None:
+            known = self.frames[frame] = Frame(self._read(frame))
+            self._protect(frame)
+        known.dependents.setdefault((physical & 0xFFF) >> 3, set()).add((view, address))
+
+    def _protect(self, frame: int) -> None:
+        """Take the permission to store to a frame out of all views."""
+        words = self._host.words
+        for view, address in self._writers.pop(frame, ()):
+            if view.alive and (index := view.table.find(address)) is not None:
+                words[index] &= ~WRITE
+                self._host.stale = True
+
+    # --- Coherence ---------------------------------------------------------------------------
+
+    def stored(self, page: int) -> None:
+        """Something was stored to a guest-physical page: drop what depended on what it changed. A
+        frame that nothing depends on any more is an ordinary page again."""
+        frame = self.frames.get(page)
+        if frame is None:
+            return
+        content = self._read(page)
+        if content != frame.content:
+            old, new = memoryview(frame.content).cast("Q"), memoryview(content).cast("Q")
+            for word in [n for n in frame.dependents if old[n] != new[n]]:
+                for view, address in frame.dependents.pop(word):
+                    self._zap(view, address)
+            frame.content = content
+        if not frame.dependents:
+            del self.frames[page]
+
+    def _zap(self, view: View, address: int) -> None:
+        if view.alive and (index := view.table.find(address)) is not None:
+            words = self._host.words
+            if words[index]:
+                words[index] = 0
+                self._host.stale = True
+                self._accounting.zaps += 1
+
+    def _look_again(self, physical: int) -> None:
+        """A walk has set A or D in an entry, which takes nothing away."""
+        frame = self.frames.get(physical & PAGE_MASK)
+        if frame is not None:
+            frame.content = self._read(physical & PAGE_MASK)
+
+    def _read(self, frame: int) -> bytes:
+        return self._monitor.read_page(frame)

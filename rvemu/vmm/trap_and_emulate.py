@@ -1,0 +1,178 @@
+"""Trap-and-emulate: the classic VMM of a hart whose sensitive instructions are all privileged.
+
+The guest's kernel (and its M-mode software) runs in the hart's U-mode, as its processes do. What is
+innocuous executes directly (*efficiency*). What is privileged traps to M-mode, where the VMM is:
+it has the model execute the instruction on the virtual hart, which knows what privilege the guest
+believes to have (*equivalence*), and reaches no other memory than the guest's (*safety*).
+Addresses are translated by shadow tables (rvemu.vmm.shadow).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rvemu.hart.exceptions import FETCH, LOAD, STORE, Cause
+from rvemu.hart.fields import MSTATUS
+from rvemu.hart.floating import update_fp_fast
+from rvemu.hart.state import M_MODE, S_MODE, STOP_BUDGET, STOP_OWNED, U_MODE, Hart, Shared
+from rvemu.isa.decoder import row_of
+from rvemu.vmm.exits import ExitReason
+from rvemu.vmm.host import ENTER_U, ENTER_U_FENCED, Host
+from rvemu.vmm.monitor import Monitor
+from rvemu.vmm.shadow import FILLED, NOT_MEMORY, PROTECTED, Shadows
+
+_PAGE_FAULTS = {
+    Cause.INSTRUCTION_PAGE_FAULT: FETCH,
+    Cause.LOAD_PAGE_FAULT: LOAD,
+    Cause.STORE_PAGE_FAULT: STORE,
+}
+_ECALL = 0x73
+_FS = MSTATUS.FS.mask
+
+# CSRs that decide what memory the guest may access at all: PMP.
+_PROTECTION = frozenset([*range(0x3A0, 0x3F0), 0x747])
+
+
+@dataclass(frozen=True)
+class Privileged:
+    """What the VMM knows of an instruction that trapped."""
+
+    reason: ExitReason
+    action: str
+    protects: bool = False  # it changes what memory may be accessed
+
+
+class TrapAndEmulate(Monitor):
+    """Runs a guest deprivileged, in U-mode."""
+
+    name = "trap-and-emulate"
+
+    def __init__(self, host: Host, shared: Shared, harts: Sequence[Hart]) -> None:
+        super().__init__(host, shared, harts)
+        self.shadows = Shadows(self)
+        self._known: dict[tuple[int, int], Privileged] = {}
+
+    def forget(self) -> None:
+        self.shadows.forget()
+
+    def frames_stored(self, frames: Sequence[int]) -> None:
+        if self.shadows.frames:
+            for frame in frames:
+                self.shadows.stored(frame)
+
+    # --- Direct execution --------------------------------------------------------------------
+
+    def advance(self, h: Hart) -> None:
+        if h.data_priv != h.priv:
+            # MPRV: instructions and data are of different privileges, and here both would be U.
+            self.note(ExitReason.INTERPRETED, h.pc, "MPRV is on: executed by the model")
+            self.interpret()
+            return
+        view = self.shadows.view(h)
+        host = self.host
+        p = host.hart
+        host.become(M_MODE)
+        host.load_registers(h)
+        p.mie = 0
+        p.medeleg = 0
+        p.mepc = h.pc
+        p.mscratch = view.satp
+        status = MSTATUS.MPIE.mask | (h.mstatus & _FS)
+        if (p.mstatus ^ status) & _FS:
+            p.mstatus = status
+            update_fp_fast(p)
+        else:
+            p.mstatus = status
+        if p.satp != view.satp:
+            self.accounting.switches += 1
+        self._load_reservation(h, p)
+        entry = ENTER_U_FENCED if host.stale else ENTER_U
+        host.stale = False
+        before = h.budget
+        reason = host.enter(h, entry)
+        self.accounting.entries += 1
+        self.accounting.direct += before - h.budget
+        host.save_registers(h)
+        self._save_reservation(h, p)
+        if (p.mstatus ^ h.mstatus) & _FS:
+            h.mstatus = (h.mstatus & ~_FS) | (p.mstatus & _FS)
+            update_fp_fast(h)
+        if reason == STOP_OWNED:
+            h.pc = p.mepc
+            self._handle(h, p.mcause, p.mtval)
+        else:
+            assert reason == STOP_BUDGET, f"deprivileged, and stopped for {reason}"
+            h.pc = p.pc
+            self.note(ExitReason.TIMER, h.pc, "the guest's time is looked at")
+
+    def _load_reservation(self, h: Hart, p: Hart) -> None:
+        """What lr has reserved, in the physical machine's addresses."""
+        p.reservation_size = h.reservation_size
+        if h.reservation_size:
+            p.reservation_address = h.reservation_address + self.to_physical
+
+    def _save_reservation(self, h: Hart, p: Hart) -> None:
+        h.reservation_size = p.reservation_size
+        if p.reservation_size:
+            h.reservation_address = p.reservation_address - self.to_physical
+
+    # --- Exits -------------------------------------------------------------------------------
+
+    def _handle(self, h: Hart, cause: int, value: int) -> None:
+        """Complete what the guest's instruction at pc began, given how it trapped."""
+        if cause == Cause.ILLEGAL_INSTRUCTION:
+            self._emulate(h, value)
+        elif cause == Cause.ECALL_FROM_U:
+            self._call(h)
+        elif cause in _PAGE_FAULTS:
+            self._page_fault(h, value, _PAGE_FAULTS[Cause(cause)])
+        else:
+            self.note(ExitReason.GUEST_FAULT, value, "delivered to the guest")
+            self.interpret()
+
+    def _emulate(self, h: Hart, raw: int) -> None:
+        known = self._known.get((raw, h.extensions))
+        if known is None:
+            known = self._known[raw, h.extensions] = classify(raw, h.extensions)
+        self.note(known.reason, raw, known.action, raw)
+        self.execute(raw)
+        if known.protects:
+            self.forget()
+
+    def _call(self, h: Hart) -> None:
+        if h.priv == U_MODE:
+            self.note(ExitReason.ECALL, h.x[17], "delivered to the guest's kernel", _ECALL)
+        elif h.priv == S_MODE:
+            who = "answered by the VMM" if h.owned_levels else "delivered to the guest's firmware"
+            self.note(ExitReason.SBI, h.x[17], who, _ECALL)
+        else:
+            self.note(ExitReason.ECALL, h.x[17], "delivered to the guest's M-mode", _ECALL)
+        self.execute(_ECALL)
+
+    def _page_fault(self, h: Hart, address: int, access: int) -> None:
+        done = self.shadows.fill(h, self.shadows.view(h), address, access)
+        if done == FILLED:
+            self.note(ExitReason.SHADOW_FILL, address, "mapped as the guest's tables say")
+            return
+        if done == PROTECTED:
+            action = "executed by the model, and the shadows follow"
+            self.note(ExitReason.PAGE_TABLE_WRITE, address, action)
+        elif done == NOT_MEMORY:
+            self.note(ExitReason.MMIO, address, "executed by the model, on virtual devices")
+        else:
+            self.note(ExitReason.GUEST_FAULT, address, "delivered to the guest")
+        self.interpret()
+
+
+def classify(raw: int, extensions: int) -> Privileged:
+    """What an instruction that trapped as illegal is to the VMM."""
+    row = row_of(raw, extensions)
+    if row is None:
+        return Privileged(ExitReason.GUEST_FAULT, "no such instruction: delivered to the guest")
+    if row.name.startswith("csr"):
+        action = "emulated on the virtual hart"
+        return Privileged(ExitReason.CSR, action, raw >> 20 in _PROTECTION)
+    if row.name == "wfi":
+        return Privileged(ExitReason.WFI, "the virtual hart waits")
+    if row.name.startswith("sfence"):
+        return Privileged(ExitReason.PRIVILEGED, "nothing to do: shadows are coherent")
+    return Privileged(ExitReason.PRIVILEGED, "emulated on the virtual hart")

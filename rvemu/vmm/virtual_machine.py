@@ -1,0 +1,177 @@
+"""A guest, the mode it runs in, and what its run came to."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rvemu.errors import RvemuError
+from rvemu.hart.extensions import DEFAULT_ISA, Ext, isa_string, parse_isa
+from rvemu.hart.state import Hart, Shared
+from rvemu.machine import Machine, Outcome, Reason
+from rvemu.vmm.accounting import Accounting
+from rvemu.vmm.exits import Exit, ExitReason
+from rvemu.vmm.hardware import Hardware
+from rvemu.vmm.host import Host
+from rvemu.vmm.monitor import Monitor
+from rvemu.vmm.sbi import Firmware, UnhandledExitError
+from rvemu.vmm.trap_and_emulate import TrapAndEmulate
+
+EMULATE = "emulate"
+_MONITORS: dict[str, type[Monitor]] = {
+    "trap-and-emulate": TrapAndEmulate,
+    "hardware": Hardware,
+}
+MODES = (EMULATE, *_MONITORS)
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a guest's run came to. failure: what ended it, if the VMM had no answer."""
+
+    outcome: Outcome | None
+    failure: str = ""
+
+    @property
+    def finished(self) -> bool:
+        """Whether there is nothing left to run."""
+        return self.outcome is None or self.outcome.reason not in (
+            Reason.BUDGET,
+            Reason.INTERRUPTED,
+        )
+
+    @property
+    def passed(self) -> bool:
+        """Whether the guest ended by itself, with status 0."""
+        return self.outcome == Outcome(Reason.EXITED, 0)
+
+    def __str__(self) -> str:
+        if self.outcome is None:
+            return self.failure
+        if self.outcome.reason is Reason.EXITED:
+            return f"exited with status {self.outcome.code}"
+        return " ".join(filter(None, (str(self.outcome.reason), self.outcome.detail)))
+
+
+class VirtualMachine:
+    """A machine of one virtual hart, without H, in a mode of MODES.
+
+    host: what it runs on; guests that share one get a bank of its memory each. memory: bytes of
+    guest-physical RAM. sbi: the guest starts in S-mode, and the VMM is its firmware. Raises
+    `RvemuError` where these can't be had.
+    """
+
+    def __init__(
+        self,
+        mode: str,
+        host: Host | None = None,
+        *,
+        name: str = "guest",
+        memory: int = 128 << 20,
+        isa: str = DEFAULT_ISA,
+        pmp: int = 16,
+        engine: str = "native",
+        sbi: bool = False,
+        output: Callable[[bytes], None] | None = None,
+    ) -> None:
+        if mode not in MODES:
+            raise RvemuError(f"no mode {mode!r}; there are: {', '.join(MODES)}")
+        self.mode = mode
+        self.name = name
+        extensions = parse_isa(isa)
+        self.host = host
+        self.monitor: Monitor | None = None
+        if mode != EMULATE:
+            if not extensions & Ext.S or not extensions & Ext.SV39:
+                raise RvemuError(f"--isa {isa}: a guest in mode {mode} needs S-mode and Sv39")
+            self.host = host or Host(extensions, engine)
+        self.machine = Machine(
+            memory=memory,
+            isa=isa_string(extensions & ~Ext.H),
+            pmp=pmp,
+            engine=engine if mode == EMULATE else self._make_monitor,
+            output=output,
+        )
+        #: What its exits were, and cost.
+        self.accounting = self.monitor.accounting if self.monitor is not None else Accounting()
+        #: Told of each exit.
+        self._trace: Callable[[Exit], None] | None = None
+        self.firmware = Firmware(self.machine, self._called) if sbi else None
+        self.machine.board.ram.on_write = self._chain(self.machine.board.ram.on_write)
+
+    def _make_monitor(self, shared: Shared, harts: Sequence[Hart]) -> Monitor:
+        assert self.host is not None
+        self.monitor = _MONITORS[self.mode](self.host, shared, harts)
+        return self.monitor
+
+    def _chain(self, first: Callable[[int, int], None] | None) -> Callable[[int, int], None] | None:
+        """Have the monitor told of what the host writes to guest memory."""
+        monitor = self.monitor
+        if monitor is None:
+            return first
+
+        def written(address: int, length: int) -> None:
+            if first is not None:
+                first(address, length)
+            monitor.memory_written(address, length)
+
+        return written
+
+    @property
+    def trace(self) -> Callable[[Exit], None] | None:
+        """Told of each exit. It can be set."""
+        return self._trace
+
+    @trace.setter
+    def trace(self, trace: Callable[[Exit], None] | None) -> None:
+        self._trace = trace
+        if self.monitor is not None:
+            self.monitor.trace = trace
+
+    @property
+    def instructions(self) -> int:
+        """That the guest has executed."""
+        return self.machine.hart.instret
+
+    def load(self, source: Path | str | bytes) -> None:
+        """Load an ELF file, and make it ready to start: in M-mode, or in S-mode on the VMM's
+        firmware. Raises `RvemuError`, with nothing changed, if it can't be."""
+        self.machine.load(source)
+        if self.firmware is not None:
+            self.firmware.start()
+
+    def run(
+        self,
+        budget: int | None = None,
+        *,
+        runner: Callable[[int | None], Outcome | None] | None = None,
+    ) -> Run:
+        """Run for so many clocks of guest time at most. runner: what runs the machine, if not its
+        own `run` (a session at a terminal; None from it means that the user quits)."""
+        accounting = self.accounting
+        seconds = self.host.guest_seconds if self.host is not None else 0.0
+        accounting.begin()
+        try:
+            return Run(self.machine.run(budget) if runner is None else runner(budget))
+        except UnhandledExitError as unhandled:
+            return Run(None, f"{self.name}: {unhandled} ({self._where()})")
+        finally:
+            accounting.end()
+            if self.host is not None:
+                accounting.guest_seconds += self.host.guest_seconds - seconds
+            else:
+                accounting.guest_seconds = accounting.total_seconds
+
+    def _where(self) -> str:
+        hart = self.machine.hart
+        names = ("pc", "ra", "sp", "mcause", "satp", "scause", "sepc")
+        return f"{hart.mode}-mode, " + ", ".join(f"{n} {hart[n]:#x}" for n in names)
+
+    def _called(self, extension: int, function: int) -> None:
+        """Firmware is called. (A monitor has counted that already, where it saw the call.)"""
+        if self.monitor is not None:
+            return
+        self.accounting.exits[ExitReason.SBI] += 1
+        if self._trace is not None:
+            pc = self.machine.hart["mepc"]
+            action = f"extension {extension:#x}, function {function}: answered by the VMM"
+            self._trace(Exit(ExitReason.SBI, pc, "S", "ecall", extension, action))

@@ -1,0 +1,130 @@
+"""The same guest in every mode: it prints the same, ends the same, and its hart is the same."""
+
+import pytest
+
+from rvemu.guests import expected_output
+from rvemu.machine import Machine
+from rvemu.vmm.exits import Exit, ExitReason
+from rvemu.vmm.virtual_machine import EMULATE, MODES, VirtualMachine
+from tests.vmm.programs import DIRECT, bundled, virtual_machine, visible
+
+GUESTS = ("hello", "traps", "atomics", "tinyos", "tinyos-s")
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("guest", GUESTS)
+def test_a_guest_prints_what_it_must(guest: str, mode: str) -> None:
+    path, sbi = bundled(guest)
+    machine, output = virtual_machine(mode, path, sbi=sbi)
+    assert machine.run(100_000_000).passed
+    assert bytes(output) == expected_output(guest)
+
+
+@pytest.mark.parametrize("mode", DIRECT)
+@pytest.mark.parametrize("guest", ["tinyos", "tinyos-s", "traps"])
+def test_the_virtual_hart_ends_in_the_state_of_a_real_one(guest: str, mode: str) -> None:
+    """Equivalence, to the bit: registers, CSRs, time and counts of instructions, and memory."""
+    path, sbi = bundled(guest)
+    states, memories = [], []
+    for each in (EMULATE, mode):
+        machine, _ = virtual_machine(each, path, sbi=sbi)
+        machine.run(100_000_000)
+        states.append(visible(machine.machine.hart.state))
+        ram = machine.machine.board.ram
+        memories.append(ram.read(ram.base, 8 << 20))
+    assert states[0] == states[1]
+    assert memories[0] == memories[1]
+
+
+@pytest.mark.parametrize("mode", DIRECT)
+def test_it_is_the_same_in_the_middle(mode: str) -> None:
+    """At any instruction: here after numbers of them that mean nothing."""
+    path, sbi = bundled("tinyos-s")
+    real, _ = virtual_machine(EMULATE, path, sbi=sbi)
+    virtual, _ = virtual_machine(mode, path, sbi=sbi)
+    for clocks in (1, 12_345, 99_991, 1, 500_009):
+        real.run(clocks)
+        virtual.run(clocks)
+        assert visible(real.machine.hart.state) == visible(virtual.machine.hart.state)
+
+
+def exits_of(guest: str, mode: str) -> dict[ExitReason, int]:
+    path, sbi = bundled(guest)
+    machine, _ = virtual_machine(mode, path, sbi=sbi)
+    machine.run(100_000_000)
+    return machine.accounting.exits
+
+
+def test_what_exits_in_each_mode() -> None:
+    """Deprivileged, a kernel exits for its CSRs, tables and system calls; with hardware support it
+    exits for firmware, devices and memory that was never touched."""
+    deprivileged, assisted = (exits_of("tinyos-s", mode) for mode in DIRECT)
+    for reason in (ExitReason.ECALL, ExitReason.SHADOW_FILL, ExitReason.PAGE_TABLE_WRITE):
+        assert deprivileged[reason] > 0
+    assert deprivileged[ExitReason.CSR] > 1000
+    for reason in (ExitReason.ECALL, ExitReason.PAGE_TABLE_WRITE, ExitReason.GUEST_FAULT):
+        assert assisted[reason] == 0
+    assert assisted[ExitReason.CSR] < 10
+    assert assisted[ExitReason.G_STAGE_FAULT] > 0
+    assert deprivileged[ExitReason.SBI] == assisted[ExitReason.SBI] == 102
+    assert sum(assisted.values()) < sum(deprivileged.values()) / 4
+
+
+@pytest.mark.parametrize("mode", DIRECT)
+def test_exits_can_be_followed(mode: str) -> None:
+    path, sbi = bundled("tinyos-s")
+    machine, _ = virtual_machine(mode, path, sbi=sbi)
+    seen: list[Exit] = []
+    machine.trace = seen.append
+    machine.run(100_000)
+    assert len(seen) == machine.accounting.total > 100
+    lines = [str(e) for e in seen]
+    assert any("ecall" in line and "SBI call: answered by the VMM" in line for line in lines)
+    if mode == "trap-and-emulate":
+        assert any("csrw satp,t0" in line and line.startswith("S ") for line in lines)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_firmware_s_absence_is_reported(mode: str) -> None:
+    """A trap that firmware has no answer to names itself, the guest's state and where."""
+    from tests.small_programs import SPIN, elf, op
+
+    code = op("csrrs", rd="t0", csr=0x300, rs1="zero")  # mstatus, from S-mode
+    machine, _ = virtual_machine(mode, elf(code + SPIN), sbi=True)
+    # The guest has no handler: its illegal instruction comes to itself, at address 0, and again.
+    run = machine.run(10_000)
+    assert not run.passed
+    machine.machine.hart["medeleg"] = 0
+    machine.load(elf(code + SPIN))
+    machine.machine.hart["medeleg"] = 0
+    run = machine.run(10_000)
+    assert run.outcome is None
+    assert "illegal instruction" in run.failure
+    assert "0x80000000" in run.failure
+
+
+@pytest.mark.parametrize("mode", DIRECT)
+def test_breakpoints_and_steps_see_the_virtual_machine(mode: str) -> None:
+    """What a debugger uses works on a virtual machine as on any other."""
+    path, sbi = bundled("tinyos-s")
+    real, _ = virtual_machine(EMULATE, path, sbi=sbi)
+    virtual, _ = virtual_machine(mode, path, sbi=sbi)
+
+    def steps(machine: Machine) -> list[tuple[int, str]]:
+        pcs: list[tuple[int, str]] = []
+        machine.hooks.after.append(lambda _: pcs.append((machine.hart.pc, machine.hart.mode)))
+        machine.run(budget=2_000)
+        machine.hooks.after.clear()
+        return pcs
+
+    for machine in (real, virtual):
+        machine.run(30_000)
+    assert steps(real.machine) == steps(virtual.machine)
+    assert real.machine.hart.translate(real.machine.hart.pc) == virtual.machine.hart.translate(
+        virtual.machine.hart.pc
+    )
+
+
+def test_a_virtual_hart_has_no_h() -> None:
+    for mode in MODES:
+        assert VirtualMachine(mode, memory=16 << 20).machine.hart["misa.H"] == 0
