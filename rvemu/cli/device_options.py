@@ -35,6 +35,14 @@ def add_device_options(parser: argparse.ArgumentParser) -> None:
         "stream,addr.type=unix,addr.path=SOCKET, or tap,ifname=tap0",
     )
     add(
+        "--share",
+        action="append",
+        default=[],
+        metavar="FOLDER",
+        help="a folder of the host's that the guest may read, by 9P; the first one's tag is "
+        "share0, the second one's share1...",
+    )
+    add(
         "--rng",
         nargs="?",
         const="seed=0",
@@ -50,13 +58,16 @@ def add_device_options(parser: argparse.ArgumentParser) -> None:
 
 @contextlib.contextmanager
 def devices(arguments: argparse.Namespace, machine: Machine) -> Iterator[None]:
-    """Plug in what the arguments say, in the order: disks, networks, the console, random numbers.
+    """Plug in what the arguments say, in the order: disks, networks, folders, the
+    console, random numbers.
     Raises `RvemuError` where something cannot be had."""
     with contextlib.ExitStack() as stack:
         for text in arguments.drive:
             _plug_drive(text, arguments.snapshot, machine, stack)
         for n, text in enumerate(arguments.netdev):
             _plug_network(text, n, machine, stack)
+        for n, folder in enumerate(arguments.share):
+            _plug_share(folder, n, machine, stack)
         if arguments.virtio_console:
             from rvemu.devices.virtio.console import Console
 
@@ -84,6 +95,15 @@ def _plug_network(text: str, n: int, machine: Machine, stack: contextlib.ExitSta
     network = Network(NetdevOptions.parse(text, n))
     stack.callback(network.close)
     machine.plug(network.device, network)
+
+
+def _plug_share(folder: str, n: int, machine: Machine, stack: contextlib.ExitStack) -> None:
+    from rvemu.devices.virtio.p9 import P9
+    from rvemu.share import Share
+
+    share = Share(folder)
+    stack.callback(share.close)
+    machine.plug(P9(share, f"share{n}"))
 
 
 def _plug_entropy(text: str, machine: Machine) -> None:

@@ -107,6 +107,7 @@ def test_every_option_together(rvemu: Run, tmp_path: Path, image: Path) -> None:
         server.bind(str(tmp_path / "cable"))
         server.listen()
         arguments = ["--drive", f"file={image}", "--rng", "--rng=seed=3", "--virtio-console"]
+        arguments += ["--share", "."]
         arguments += ["--netdev", "stream,addr.type=unix,addr.path=cable"]
         done = run_guest(rvemu, tmp_path, disk_guest(), *arguments)
         assert (done.returncode, done.stderr) == (42, "")
@@ -122,6 +123,7 @@ def test_every_option_together(rvemu: Run, tmp_path: Path, image: Path) -> None:
         (["--netdev", "bridge"], "there is no network 'bridge'"),
         (["--netdev", "user,hostfwd=80"], "hostfwd=80 is not understood"),
         (["--netdev", "stream,addr.type=unix,addr.path=s"], "no connection to s: No such file"),
+        (["--share", "nowhere"], "--share nowhere: No such file or directory"),
         (["--rng", "dice"], "neither `host` nor a seed"),
         (["--drive", "file=disk.img,readonly=on"] * 9, "8 virtio slots, all taken"),
     ],

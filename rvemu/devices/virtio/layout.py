@@ -22,6 +22,7 @@ from construct import (
     Int64ul,
     Renamed,
     Struct,
+    this,
 )
 
 # virtio: Split Virtqueues
@@ -95,6 +96,10 @@ CONSOLE_CONFIG = Struct(
     "max_nr_ports" / Int32ul,
     "emerg_wr" / Int32ul,
 )
+
+# The configuration space of the 9P transport, of variable length
+
+P9_CONFIG = Struct("tag_len" / Int16ul, "tag" / Bytes(this.tag_len))
 
 
 def packed(layout: Any) -> struct.Struct:
