@@ -33,10 +33,16 @@ def assemble(
     """
     if firmware is None and kernel is None:
         raise RvemuError("nothing to boot: give firmware or a kernel")
-    payload = load_kernel(kernel, board.ram.base).image if kernel is not None else None
+    loaded = load_kernel(kernel, board.ram.base) if kernel is not None else None
+    payload = loaded.image if loaded is not None else None
     if firmware is None:
-        assert payload is not None
-        image = payload
+        assert loaded is not None
+        image = loaded.image
+        if loaded.is_linux:
+            warning = (
+                f"{image.name}: without firmware it starts in M-mode; most kernels need S-mode"
+            )
+            image = replace(image, warnings=(*image.warnings, warning))
     else:
         image = _load_firmware(firmware, board.ram.base)
         if payload is not None:

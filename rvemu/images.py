@@ -77,6 +77,11 @@ class Kernel(NamedTuple):
     #: What kind of file it came from, for people.
     kind: str
 
+    @property
+    def is_linux(self) -> bool:
+        """Whether it is a Linux `Image`, packed or not."""
+        return self.kind.endswith("Image")
+
 
 def load_kernel(path: Path | str, ram_base: int) -> Kernel:
     """Read a kernel for RAM at a physical address. Raises `RvemuError`, one line, where the file

@@ -68,8 +68,11 @@ def test_firmware_alone_has_nothing_to_start(files: Path) -> None:
 
 def test_without_firmware_the_kernel_starts(files: Path) -> None:
     m = machine()
-    m.boot(files / "Image")
+    loaded = m.boot(files / "Image")
     assert (m.hart.pc, m.hart.mode) == (BASE + 2 * MIB, "M")
+    assert "most kernels need S-mode" in loaded.warnings[0]
+    assert not m.boot(files / "Image", firmware=files / "firmware.elf").warnings
+    assert not m.boot(files / "firmware.elf").warnings
 
 
 def test_initrd_is_below_the_device_tree_and_named_in_it(files: Path) -> None:
