@@ -1,6 +1,6 @@
 """Binary layouts of virtio, as they stand in guest memory and in configuration spaces.
 
-They are declared once, with construct. Rings are too hot for construct's interpreter (some 10 us
+They are declared once, with construct. Rings are too hot for construct's interpreter (some 16 us
 for a descriptor), so `packed` makes a `struct.Struct` of the same declaration (0.2 us).
 """
 
