@@ -28,7 +28,7 @@ from rvemu.hart.decoded import invalidate_physical
 from rvemu.hart.extensions import DEFAULT_ISA, Ext, isa_string, parse_isa
 from rvemu.hart.interrupts import clocks_to_timer
 from rvemu.hart.reset import reset
-from rvemu.hart.state import DEVICE_ABSENT, DEVICE_DONE, PAGE_WATCHED, Hart, Shared
+from rvemu.hart.state import DEVICE_ABSENT, DEVICE_DONE, PAGE_DECODED, PAGE_WATCHED, Hart, Shared
 from rvemu.hart.tlb import flush_all
 from rvemu.harts import HartView
 from rvemu.hooks import Hooks, Outcome, Reason
@@ -150,10 +150,18 @@ class Machine:
 
     def _memory_written(self, address: int, length: int) -> None:
         """The host wrote to guest memory."""
-        if self.shared.pool_used:
+        if self.shared.pool_used and self._may_be_decoded(address, length):
             invalidate_physical(self._states[0], address, length)
         for state in self._states:
             state.reservation_size = 0
+
+    def _may_be_decoded(self, address: int, length: int) -> bool:
+        """Whether instructions may have been decoded from some bytes. (Devices write often, and
+        hardly ever there.)"""
+        first, last = (at - RAM_BASE >> 12 for at in (address, address + length - 1))
+        return first < 0 or any(
+            word & PAGE_DECODED for word in self._page_words[0][first : last + 1]
+        )
 
     def reset(self) -> None:
         """Return harts and devices to their state after power-on. Memory keeps its content."""

@@ -140,15 +140,18 @@ class MmioTransport:
         if self.device is None or not self.running:
             return
         queue = self.queues[index]
+        if not queue.ready:
+            return
         try:
-            if queue.ready and self.device.handle(index):
+            if self.device.handle(index):
                 self.backlog.add(index)
             else:
                 self.backlog.discard(index)
-            if queue.ready and queue.needs_interrupt():
-                self.interrupt_status |= Interrupt.USED_BUFFER
         except QueueError as error:
             self.fail(str(error))
+        queue.publish()
+        if queue.needs_interrupt():
+            self.interrupt_status |= Interrupt.USED_BUFFER
         self.update_line()
 
     def update(self) -> None:

@@ -37,6 +37,9 @@ class Feature(IntFlag):
     STATUS = 1 << 16
 
 
+_LONG_HEADER = int(Common.VERSION_1) | int(Feature.MRG_RXBUF)
+
+
 class Backend(Protocol):
     """The host's end of the cable."""
 
@@ -86,8 +89,7 @@ class Net(VirtioDevice):
     @property
     def header_size(self) -> int:
         """Bytes before each frame. (virtio: Legacy Interface: Device Operation)"""
-        long = self.negotiated & (Common.VERSION_1 | Feature.MRG_RXBUF)
-        return _HEADER.size if long else _SHORT_HEADER_SIZE
+        return _HEADER.size if self.negotiated & _LONG_HEADER else _SHORT_HEADER_SIZE
 
     def handle(self, index: int) -> bool:
         """Send the guest's frames, or give it those that have come."""
@@ -111,6 +113,8 @@ class Net(VirtioDevice):
     def _receive(self) -> bool:
         """Fill the guest's buffers, as long as there are both."""
         queue = self.queues[RECEIVE]
+        header_size = self.header_size
+        merge = bool(self.negotiated & Feature.MRG_RXBUF)
         work = 0
         while work < WORK_LIMIT:
             frame = self._waiting if self._waiting is not None else self.backend.receive()
@@ -120,17 +124,15 @@ class Net(VirtioDevice):
                 queue.wants_notifications(False)
                 return False
             work += REQUEST_COST + len(frame)
-            if not self._deliver(queue, frame):
+            if not self._deliver(queue, frame, header_size, merge):
                 self._waiting = frame
                 queue.wants_notifications()
                 return False
         return True
 
-    def _deliver(self, queue: Queue, frame: bytes) -> bool:
+    def _deliver(self, queue: Queue, frame: bytes, header_size: int, merge: bool) -> bool:
         """Put a frame into buffers. False if there are none. (virtio: Processing of Incoming
         Packets)"""
-        header_size = self.header_size
-        merge = bool(self.negotiated & Feature.MRG_RXBUF)
         room = 0
         chains: list[Chain] = []
         while room < header_size + len(frame):

@@ -149,6 +149,7 @@ class Queue:
         self.event_index = False
         self._next_available = 0
         self._next_used = 0
+        self._published = 0
         self._signalled_used = 0  # where `needs_interrupt` was last asked
 
     def enable(self) -> None:
@@ -236,12 +237,18 @@ class Queue:
             raise QueueError(f"{length} bytes at {address:#x}, which are not all in memory")
 
     def push(self, chain: Chain) -> None:
-        """Give a request back, with as many bytes written as it says."""
+        """Give a request back, with as many bytes written as it says. The driver sees it after
+        `publish`."""
         slot = self._next_used & (self.size - 1)
         at = self.used + _ENTRIES_AT + slot * _USED.size
         self._memory.write(at, _USED.pack(chain.head, min(chain.written, 0xFFFF_FFFF)))
         self._next_used = (self._next_used + 1) & 0xFFFF
-        self._memory.write(self.used + _INDEX_AT, _INDEX.pack(self._next_used))
+
+    def publish(self) -> None:
+        """Let the driver see what was pushed."""
+        if self._next_used != self._published:
+            self._published = self._next_used
+            self._memory.write(self.used + _INDEX_AT, _INDEX.pack(self._next_used))
 
     def wants_notifications(self, wanted: bool = True) -> None:
         """Tell the driver whether to notify the device of the next request.
