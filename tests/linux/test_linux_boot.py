@@ -106,3 +106,25 @@ def test_processes_files_and_faults(linux: Linux) -> None:
     total = sum(1 / n for n in range(1, 1000))
     assert f"\n{total:.6g}\r\n" in boot.text
     assert "status 139" in boot.text
+
+
+def test_both_engines_begin_alike(linux: Linux) -> None:
+    """The first instructions of a kernel: traps, translation switched on, the first output."""
+    machines = []
+    for engine in ("native", "reference"):
+        machine = Machine(
+            memory=256 << 20,
+            engine=engine,
+            bootargs="console=ttyS0 earlycon",
+            output=bytearray().extend,
+        )
+        machine.boot(linux.kernel, firmware=find_firmware(), initrd=linux.initrd)
+        machines.append(machine)
+    native, reference = machines
+    for _ in range(15):
+        for machine in machines:
+            machine.run(200_000)
+        for name in (*(f"x{n}" for n in range(32)), "pc", "satp", "mstatus", "sepc", "scause"):
+            assert native.hart[name] == reference.hart[name], (native.now, name)
+    assert bytes(native.board.ram.view) == bytes(reference.board.ram.view)
+    assert native.hart["satp"] >> 60 == 10, "it runs with Sv57"
