@@ -1,7 +1,6 @@
 """One guest under each mode, side by side: whether it could tell (*equivalence*), and what it cost
 (*efficiency*)."""
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,7 +56,9 @@ def differences(measured: list[Measured]) -> list[str]:
     found = []
     for other in measured[1:]:
         if other.output != first.output:
-            at = len(os.path.commonprefix([first.output, other.output]))
+            pairs = enumerate(zip(first.output, other.output, strict=False))
+            shorter = min(len(first.output), len(other.output))
+            at = next((n for n, (a, b) in pairs if a != b), shorter)
             found.append(f"{other.mode}: the output differs from {first.mode}'s at byte {at}")
         if str(other.run) != str(first.run):
             found.append(f"{other.mode}: {other.run}; {first.mode}: {first.run}")

@@ -32,6 +32,10 @@ from rvemu.vmm.page_tables import EXECUTE, READ, WRITE, PageTable
 # Views kept for one guest.
 VIEWS = 32
 
+# A guest that rewrites a whole table would exit for each entry. After so many stores to a frame, all
+# that depends on it is dropped instead, and the frame is an ordinary page until it is used again.
+_MANY_STORES = 8
+
 # What becomes of an access that a view refuses.
 FILLED = 0  # the view allows it now
 REFUSED = 1  # the guest's own tables refuse it
@@ -58,6 +62,8 @@ class Frame:
     content: bytes
     #: By the number of a word: the entries that were made from it.
     dependents: dict[int, set[tuple[View, int]]] = field(default_factory=dict)
+    #: Stores to it since an entry was last made from it.
+    stores: int = 0
 
 
 class Shadows:
@@ -206,6 +212,7 @@ class Shadows:
         if known is None:
             known = self.frames[frame] = Frame(self._read(frame))
             self._protect(frame)
+        known.stores = 0
         known.dependents.setdefault((physical & 0xFFF) >> 3, set()).add((view, address))
 
     def _protect(self, frame: int) -> None:
@@ -228,11 +235,18 @@ class Shadows:
         if content != frame.content:
             old, new = memoryview(frame.content).cast("Q"), memoryview(content).cast("Q")
             for word in [n for n in frame.dependents if old[n] != new[n]]:
-                for view, address in frame.dependents.pop(word):
-                    self._zap(view, address)
+                self._drop_dependents(frame, word)
             frame.content = content
+        frame.stores += 1
+        if frame.stores >= _MANY_STORES:
+            for word in list(frame.dependents):
+                self._drop_dependents(frame, word)
         if not frame.dependents:
             del self.frames[page]
+
+    def _drop_dependents(self, frame: Frame, word: int) -> None:
+        for view, address in frame.dependents.pop(word):
+            self._zap(view, address)
 
     def _zap(self, view: View, address: int) -> None:
         if view.alive and (index := view.table.find(address)) is not None:
