@@ -1,0 +1,43 @@
+"""Random privileged programs: the virtual hart is in the state of a real one, to the bit, at any
+time, and so is memory (Popek and Goldberg's *equivalence*, timing included)."""
+
+import pytest
+
+from rvemu.vmm.virtual_machine import EMULATE
+from tests.vmm.privileged_programs import PrivilegedProgram
+from tests.vmm.programs import DIRECT, virtual_machine, visible
+
+PROGRAMS = 24
+_POINTS = (150, 77, 1, 300, 500, 2_000)
+
+
+@pytest.mark.parametrize("mode", DIRECT)
+@pytest.mark.parametrize("seed", range(PROGRAMS))
+def test_the_same_state_at_any_time(seed: int, mode: str) -> None:
+    program = PrivilegedProgram(seed)
+    real, _ = virtual_machine(EMULATE, program.elf, memory=4 << 20)
+    virtual, _ = virtual_machine(mode, program.elf, memory=4 << 20)
+    for clocks in _POINTS:
+        real.run(clocks)
+        virtual.run(clocks)
+        expected, found = (visible(m.machine.hart.state) for m in (real, virtual))
+        different = {n: (expected[n], found[n]) for n in expected if expected[n] != found[n]}
+        assert not different
+    ram = real.machine.board.ram
+    assert ram.read(ram.base, ram.size) == virtual.machine.board.ram.read(ram.base, ram.size)
+
+
+def test_the_programs_reach_what_they_are_for() -> None:
+    """All modes, several causes, returns, and translation on."""
+    modes, causes, translated = set(), set(), 0
+    for seed in range(PROGRAMS):
+        machine, _ = virtual_machine(EMULATE, PrivilegedProgram(seed).elf, memory=4 << 20)
+        hart = machine.machine.hart
+        for _ in range(300):
+            machine.run(5)
+            modes.add(hart.mode)
+            causes |= {hart["mcause"], hart["scause"]}
+            translated += hart.mode != "M" and hart["satp"] != 0
+    assert modes == {"M", "S", "U"}
+    assert {2, 3, 8, 12, 13, 15} <= causes
+    assert translated > 100
