@@ -13,7 +13,18 @@ from typing import NoReturn
 import rvemu
 from rvemu.errors import RvemuError
 
-COMMANDS = ("run", "debug", "dts", "disasm", "conform", "lockstep", "differential", "vm", "bench")
+COMMANDS = (
+    "run",
+    "debug",
+    "dts",
+    "disasm",
+    "conform",
+    "lockstep",
+    "differential",
+    "vm",
+    "virtualizable",
+    "bench",
+)
 
 # Exit status of a mistake of the user's, and of an interrupted command.
 USAGE = 2
