@@ -9,6 +9,7 @@ shares.
 from collections.abc import Callable, Sequence
 
 from rvemu.errors import RvemuError
+from rvemu.machine import Outcome, Reason
 from rvemu.vmm.virtual_machine import Run, VirtualMachine
 
 # Clocks of a turn, for a share of 1.
@@ -20,24 +21,27 @@ def run_in_turns(
     shares: Sequence[int] | None = None,
     limit: int | None = None,
     finished: Callable[[VirtualMachine, Run], None] = lambda _, __: None,
+    until: Callable[[], bool] = lambda: False,
 ) -> list[Run]:
     """Run guests in turns until all have ended. shares: for each, how many times as long its turns
     are (default: 1). limit: clocks that each may run at most. finished: told of each that ends.
+    until: asked between rounds whether to end them. Returns how the last turn of each went;
     `RvemuError` if the shares do not fit."""
     if shares is None:
         shares = [1] * len(machines)
     if len(shares) != len(machines) or any(share < 1 for share in shares):
         raise RvemuError(f"{len(machines)} guests need as many shares, each of 1 or more")
-    runs: list[Run | None] = [None] * len(machines)
-    while None in runs:
+    ended: set[int] = set()
+    runs = [Run(Outcome(Reason.INTERRUPTED))] * len(machines)
+    while len(ended) < len(machines) and not until():
         for n, (machine, share) in enumerate(zip(machines, shares, strict=True)):
-            if runs[n] is not None:
+            if n in ended:
                 continue
             turn = QUANTUM * share
             if limit is not None:
                 turn = min(turn, limit - machine.machine.now)
-            run = machine.run(turn)
-            if run.finished or (limit is not None and machine.machine.now >= limit):
-                runs[n] = run
-                finished(machine, run)
-    return [run for run in runs if run is not None]
+            runs[n] = machine.run(turn)
+            if runs[n].finished or (limit is not None and machine.machine.now >= limit):
+                ended.add(n)
+                finished(machine, runs[n])
+    return runs

@@ -32,8 +32,8 @@ from rvemu.vmm.page_tables import EXECUTE, READ, WRITE, PageTable
 # Views kept for one guest.
 VIEWS = 32
 
-# A guest that rewrites a whole table would exit for each entry. After so many stores to a frame, all
-# that depends on it is dropped instead, and the frame is an ordinary page until it is used again.
+# A guest that rewrites a whole table would exit for each entry. After so many stores to a frame,
+# all that depends on it is dropped instead: it is an ordinary page until it is used again.
 _MANY_STORES = 8
 
 # What becomes of an access that a view refuses.

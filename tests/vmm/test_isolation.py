@@ -1,0 +1,218 @@
+"""Guests that attack: each sees what it would see on a machine of its own, and neither the other
+guest's memory nor the VMM's changes (*safety*)."""
+
+from collections.abc import Callable
+
+import pytest
+
+from rvemu.guests import expected_output
+from rvemu.hart.extensions import DEFAULT_ISA, parse_isa
+from rvemu.vmm.host import ENTER_U, VMM_BASE, Host
+from rvemu.vmm.rounds import run_in_turns
+from rvemu.vmm.virtual_machine import EMULATE, VirtualMachine
+from tests.assembler import A0, A1, A2, S0, S1, T5, T6, ZERO, Assembler
+from tests.vmm.programs import DIRECT, bundled, virtual_machine, visible
+
+BASE = 0x8000_0000
+ROOT, MIDDLE, LAST = 0x8010_0000, 0x8010_1000, 0x8010_2000
+WINDOW = 0x4000_0000
+MEMORY = 4 << 20
+BANK = 1 << 36  # where the first guest's memory is in the physical machine; others are beyond
+_LEAF = 0xC7  # V, R, W, A, D
+_TABLE = 1
+
+
+class Attack(Assembler):
+    """A guest that goes on after each trap, and adds up what it has read in s0 and causes in s1.
+    It begins in M-mode; `paging` takes it to S-mode, on tables of its own."""
+
+    def __init__(self) -> None:
+        super().__init__(BASE)
+        self.la(T5, "trap").csrw("mtvec", T5)
+        self.csr_set("pmpaddr0", (1 << 54) - 1).csr_set("pmpcfg0", 0x1F)
+
+    def put(self, address: int, value: int) -> "Attack":
+        """Store a 64-bit value."""
+        self.li(T5, address).li(T6, value).op("sd", rs1=T5, rs2=T6, imm=0)
+        return self
+
+    def touch(self, address: int) -> "Attack":
+        """Try to load from an address, and to store to it."""
+        self.li(A0, address).li(A1, 0).op("ld", rd=A1, rs1=A0, imm=0).op(
+            "add", rd=S0, rs1=S0, rs2=A1
+        )
+        self.li(A2, 0x6666).op("sd", rs1=A0, rs2=A2, imm=0)
+        return self
+
+    def paging(self, entry: int) -> "Attack":
+        """Go to S-mode, where one page of the window is what `entry` says, and the tables and the
+        program are where they are."""
+        self.put(ROOT + 8 * 2, BASE >> 2 | _LEAF | 8)  # a gigapage, executable
+        self.put(ROOT + 8 * (WINDOW >> 30), MIDDLE >> 2 | _TABLE)
+        self.put(MIDDLE, LAST >> 2 | _TABLE).put(LAST, entry)
+        self.csr_set("satp", 8 << 60 | ROOT >> 12).op("sfence.vma")
+        self.la(T5, "supervisor").csrw("mepc", T5)
+        self.li(T5, 1 << 11).csrs("mstatus", T5).op("mret")
+        return self.align(4).label("supervisor")  # type: ignore[return-value]
+
+    def finished(self) -> bytes:
+        """The guest's ELF: it ends in a loop. Its handler goes on after the instruction."""
+        self.label("end").jal(ZERO, "end").align(4).label("trap")
+        self.csrr(T5, "mcause").op("slli", rd=S1, rs1=S1, shamt=3).op("add", rd=S1, rs1=S1, rs2=T5)
+        self.csrr(T5, "mepc").op("addi", rd=T5, rs1=T5, imm=4).csrw("mepc", T5).op("mret")
+        return self.elf()
+
+
+def host_memory_unmapped(a: Attack) -> None:
+    """Physical addresses of the host's, and addresses that wrap around."""
+    for address in (BANK, BANK * 2, BANK * 3, VMM_BASE - 8, BASE + MEMORY, BASE + MEMORY - 4):
+        a.touch(address)
+    for address in ((1 << 56) - 8, (1 << 64) - 8, (1 << 64) - 4, 1 << 63, (1 << 38) + BASE):
+        a.touch(address)
+
+
+def host_memory_in_tables(a: Attack) -> None:
+    """Entries that name memory of the host's, and of no one."""
+    a.paging(BANK >> 2 | _LEAF)
+    for physical in (BANK, BANK * 2, BANK * 2 + 0x10_0000, (1 << 56) - 4096, BASE + MEMORY):
+        a.put(LAST, physical >> 2 | _LEAF).op("sfence.vma").touch(WINDOW)
+
+
+def tables_in_host_memory(a: Attack) -> None:
+    """Tables that are not in the guest's memory, and roots that are not."""
+    a.paging(BASE >> 2 | _LEAF)
+    for physical in (BANK * 2, VMM_BASE + (60 << 20), (1 << 56) - 4096):
+        a.put(MIDDLE, physical >> 2 | _TABLE).op("sfence.vma").touch(WINDOW)
+
+
+def stale_entries(a: Attack) -> None:
+    """A page is remapped after it was used, through the mapping of the tables themselves; and an
+    entry is written in halves."""
+    a.paging((BASE + 0x20_0000) >> 2 | _LEAF)
+    a.touch(WINDOW)
+    a.put(LAST + 8, LAST >> 2 | _LEAF).op("sfence.vma")  # the last table, in the window
+    a.touch(WINDOW + 4096 + 64)
+    a.li(A0, WINDOW + 4096).li(A1, (BANK * 2) >> 2 | _LEAF).op("sd", rs1=A0, rs2=A1, imm=0)
+    a.op("sfence.vma").touch(WINDOW)
+    a.li(A1, 1).op("sb", rs1=A0, rs2=A1, imm=4).op("sfence.vma").touch(WINDOW)
+    a.li(A1, -1).op("sd", rs1=A0, rs2=A1, imm=-4).op("sfence.vma").touch(WINDOW)
+    a.put(LAST, (BASE + 0x21_0000) >> 2 | _LEAF).op("sfence.vma").touch(WINDOW)
+
+
+def accessed_and_dirty(a: Attack) -> None:
+    """Entries without A and D, and without W, are stored to after they were loaded from."""
+    for flags in (0x3, 0x43, 0x47, 0x7, 0x83):
+        a.label(f"flags{flags}")
+    a.paging((BASE + 0x20_0000) >> 2 | 0x43)
+    for flags in (0x3, 0x43, 0x47, 0x7, 0x83, 0xC7):
+        a.put(LAST, (BASE + 0x20_0000) >> 2 | flags).op("sfence.vma").touch(WINDOW)
+
+
+ATTACKS: dict[str, Callable[[Attack], None]] = {
+    f.__name__: f
+    for f in (
+        host_memory_unmapped,
+        host_memory_in_tables,
+        tables_in_host_memory,
+        stale_entries,
+        accessed_and_dirty,
+    )
+}
+
+
+def guest(attack: Callable[[Attack], None]) -> bytes:
+    a = Attack()
+    attack(a)
+    return a.finished()
+
+
+def contents(machine: VirtualMachine) -> bytes:
+    ram = machine.machine.board.ram
+    return ram.read(ram.base, ram.size)
+
+
+@pytest.mark.parametrize("mode", DIRECT)
+@pytest.mark.parametrize("name", ATTACKS)
+def test_an_attack_sees_its_own_machine_alone(name: str, mode: str) -> None:
+    host = Host(parse_isa(DEFAULT_ISA))
+    elf = guest(ATTACKS[name])
+    before, _ = virtual_machine(mode, elf, host=host, memory=MEMORY)
+    attacker, _ = virtual_machine(mode, elf, host=host, memory=MEMORY)
+    after, _ = virtual_machine(mode, elf, host=host, memory=MEMORY)
+    for victim in (before, after):
+        ram = victim.machine.board.ram
+        ram.write(ram.base, b"\x5a" * ram.size)
+    kept = contents(before), contents(after)
+    entry = host.words[(ENTER_U.address - VMM_BASE) // 8]
+    alone, _ = virtual_machine(EMULATE, elf, memory=MEMORY)
+    for machine in (attacker, alone):
+        machine.run(20_000)
+    assert (contents(before), contents(after)) == kept
+    assert host.words[(ENTER_U.address - VMM_BASE) // 8] == entry
+    assert visible(attacker.machine.hart.state) == visible(alone.machine.hart.state)
+    assert contents(attacker) == contents(alone)
+    assert attacker.machine.hart["s1"], "nothing was refused: that was no attack"
+    assert attacker.machine.hart["pc"] == alone.machine.symbol("end")
+
+
+def never_yields(a: Attack) -> None:
+    """No interrupts, no exits, no end."""
+    a.csrw("mie", ZERO).csr_set("stimecmp", -1)
+
+
+def floods_with_exits(a: Attack) -> None:
+    """Exits as fast as it can."""
+    a.label("again").csrr(A0, "mstatus").csrw("mscratch", A0).jal(ZERO, "again")
+
+
+def traps_for_ever(a: Attack) -> None:
+    """A handler that traps itself."""
+    a.li(T5, 0x4).csrw("mtvec", T5).word(0)
+
+
+@pytest.mark.parametrize("mode", DIRECT)
+@pytest.mark.parametrize("attack", [never_yields, floods_with_exits, traps_for_ever])
+def test_a_guest_that_keeps_the_cpu_loses_it(attack: Callable[[Attack], None], mode: str) -> None:
+    host = Host(parse_isa(DEFAULT_ISA))
+    path, sbi = bundled("tinyos-s")
+    rogue, _ = virtual_machine(mode, guest(attack), host=host, memory=MEMORY)
+    victim, output = virtual_machine(mode, path, host=host, sbi=sbi)
+    ended: list[VirtualMachine] = []
+    runs = run_in_turns(
+        [rogue, victim], [1, 40], None, lambda m, _: ended.append(m), lambda: bool(ended)
+    )
+    assert ended == [victim]
+    assert runs[1].passed
+    assert bytes(output) == expected_output("tinyos-s")
+    assert rogue.machine.now >= 100_000, "it had its turns as well"
+
+
+@pytest.mark.parametrize("mode", DIRECT)
+def test_shares_are_kept(mode: str) -> None:
+    host = Host(parse_isa(DEFAULT_ISA))
+    machines = [
+        virtual_machine(mode, guest(never_yields), host=host, memory=MEMORY)[0] for _ in range(2)
+    ]
+    times: list[list[int]] = []
+    for machine in machines:
+        machine.machine.hooks.between.append(
+            lambda: times.append([m.machine.now for m in machines])
+        )
+    run_in_turns(machines, [1, 3], 1_200_000)
+    middle = times[len(times) // 2]
+    assert 2 < (middle[1] + 1) / (middle[0] + 1) < 4
+
+
+@pytest.mark.parametrize("mode", DIRECT)
+def test_a_guest_without_an_answer_ends_alone(mode: str) -> None:
+    """An unhandled exit names itself; the other guest goes on."""
+    host = Host(parse_isa(DEFAULT_ISA))
+    path, _ = bundled("tinyos-s")
+    broken, _ = virtual_machine(mode, guest(never_yields), host=host, sbi=True, name="broken")
+    broken.machine.hart["medeleg"] = 0
+    victim, output = virtual_machine(mode, path, host=host, sbi=True)
+    runs = run_in_turns([broken, victim])
+    assert runs[0].outcome is None
+    assert runs[0].failure.startswith("broken: the guest traps into firmware")
+    assert runs[1].passed
+    assert bytes(output) == expected_output("tinyos-s")
