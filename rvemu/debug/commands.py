@@ -9,6 +9,8 @@ from rvemu.debug.memory import DebugMemory
 from rvemu.debug.motion import Motion
 from rvemu.debug.trap_stops import KINDS, TrapStops
 from rvemu.errors import RvemuError
+from rvemu.hart.exceptions import FETCH, LOAD, STORE
+from rvemu.hart.explain import explain
 from rvemu.machine import Machine
 from rvemu.monitor import Monitor
 from rvemu.trace import CommitTrace
@@ -19,10 +21,12 @@ _GDBS = {
     "quit": "kill", "q": "kill", "hart": "thread",
 }  # fmt: skip
 
+_ACCESSES = {"load": LOAD, "store": STORE, "fetch": FETCH}
+
 _HELP = """\
 with a debugger:
 phys on|off        addresses are physical, whatever the harts translate
-guest on|off       addresses are those of the guest (vsatp, hgatp), though V=0
+guest on|off       addresses are those of the guest (vsatp, hgatp), though V=0; `walk`'s, too
 devices on|off     memory accesses reach devices, with their side effects
 traps on|off       print each trap
 stop-on KIND [off] stop at each: trap, exception, interrupt, mode (slow), vm-exit
@@ -62,6 +66,8 @@ class DebugCommands:
             "trace": self._set_trace,
             "settings": self._settings,
             "reset": self._reset,
+            "walk": self._walk,
+            "w": self._walk,
         }
 
     def command(self, line: str, hart: int) -> str:
@@ -104,6 +110,16 @@ class DebugCommands:
             return self._monitor.execute("devices")
         self._memory.devices = _switch(words, "devices", self._memory.devices)
         return f"memory accesses {'reach' if self._memory.devices else 'spare'} devices"
+
+    def _walk(self, words: list[str]) -> str:
+        if not self._memory.guest or len(words) not in (1, 2):
+            return self._monitor.execute(shlex.join(["walk", *words]))
+        kind = words[1] if len(words) > 1 else "load"
+        if kind not in _ACCESSES:
+            raise RvemuError(f"{kind!r} is no access; there are: {', '.join(_ACCESSES)}")
+        h = self._monitor.hart.state
+        address = self._monitor.value(words[0])
+        return str(explain(h, address, _ACCESSES[kind], self._memory.guest_mode(h), 1))
 
     def _show_traps(self, words: list[str]) -> str:
         self._traps.show(_switch(words, "traps", self._traps.shown))

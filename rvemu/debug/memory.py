@@ -76,12 +76,16 @@ class DebugMemory:
             ):
                 raise TargetError(f"no device takes {len(part)} bytes at {physical:#x}", _EFAULT)
 
+    def guest_mode(self, h: Hart) -> int:
+        """The privilege mode of the guest that a hart runs, or from which it came."""
+        return int(h.priv if h.v else get(h.hstatus, HSTATUS.SPVP))
+
     def translate(self, hart: HartView, address: int) -> _Target:
         """Where an address leads to now. TargetError where it leads nowhere."""
         h = hart.state
         priv, v = int(h.priv), int(h.v)
         if self.guest and not self.physical:
-            priv, v = int(get(h.hstatus, HSTATUS.SPVP)), 1
+            priv, v = self.guest_mode(h), 1
         if self.physical or priv == M_MODE:
             return _Target(address, _SPACE - address)
         if not v:

@@ -234,6 +234,8 @@ def test_watchpoint_leaves_other_bytes_alone(engine: str) -> None:
         (0x0055_332F, WATCH_WRITE, True),
         (0x1005_332F, WATCH_READ, True),  # lr.d t1, (a0)
         (0x1005_332F, WATCH_WRITE, False),
+        (0x1855_332F, WATCH_READ, True),  # sc.d t1, t0, (a0), without a reservation
+        (0x1855_332F, WATCH_WRITE, True),
         (0x0045_200F, WATCH_WRITE, True),  # cbo.zero (a0)
     ],
 )
