@@ -42,6 +42,7 @@ from rvemu.stuck import StuckDetector, describe_waiting
 # How many instructions are run before the host looks at its own affairs (console, Ctrl-C): a few
 # milliseconds' worth.
 SLICES = {"native": 2_000_000, "reference": 10_000}
+_SLICE = 500_000  # of other engines: virtual machines
 # Or, if they are many, how many device accesses: those take Python's time.
 _SLICE_ACCESSES = 200
 
@@ -319,7 +320,7 @@ class Machine:
         end = None if budget is None else scheduler.now + budget
         if detect_stuck is None:
             detect_stuck = budget is None
-        slice_length = SLICES.get(self.engine.name, 100_000)
+        slice_length = SLICES.get(self.engine.name, _SLICE)
         scheduler.stopping = False
         try:
             while self._ending is None:

@@ -35,6 +35,7 @@ _LONG_EVERY = 8
 
 # How many instructions an engine runs in a hundred times the time of a step: looks cost about 1%.
 _PER_STEP = {"native": 500_000, "reference": 200}
+_PER_STEP_OF_VMM = 5_000_000  # where each step is an exit
 
 _TIMERS = MIE.MTIE.mask | MIE.STIE.mask | MIE.VSTIE.mask
 _EXTERNAL = MIE.MEIE.mask | MIE.SEIE.mask | MIE.VSEIE.mask | MIE.SGEIE.mask
@@ -70,7 +71,7 @@ class StuckDetector:
     def __init__(self, machine: "Machine") -> None:
         self._machine = machine
         self._decoder = Decoder()
-        self._per_step = _PER_STEP.get(machine.engine.name, 10_000)
+        self._per_step = _PER_STEP.get(machine.engine.name, _PER_STEP_OF_VMM)
         self.reset()
 
     def reset(self) -> None:
