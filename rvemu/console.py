@@ -174,7 +174,8 @@ class Console:
         pass, 0 if there is input; None if there is nothing to wait for."""
         if self._offer() or self._commands:
             return 0
-        if self.machine.hooks.outside:
+        sleeps = self.machine.wall_clock is not None and (ticks is not None or self._listens)
+        if self.machine.hooks.outside or sleeps:
             return self._wait_outside(ticks)
         if self.source is None or (self._pending and not self.interactive):
             return ticks
@@ -186,9 +187,14 @@ class Console:
             return 0
         return min(ticks, int((time.monotonic() - started) * TIMEBASE_FREQUENCY) + 1)
 
+    @property
+    def _listens(self) -> bool:
+        """Whether there may be input that can be taken now."""
+        return self.source is not None and (self.interactive or not self._pending)
+
     def _wait_outside(self, ticks: int | None) -> int:
         """Wait for input or for somebody else outside, for so many ticks. How many have passed."""
-        source = None if self._pending and not self.interactive else self.source
+        source = self.source if self._listens else None
         with self._interruptible():
             passed = wait_outside(self.machine.hooks.outside, ticks, source)
         if source is not None:

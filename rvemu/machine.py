@@ -7,17 +7,19 @@
     outcome = machine.run(budget=1_000_000)
     print(outcome.reason, machine.hart["pc"], machine.hart["mcause"])
 
-Runs repeat bit for bit: guest time is the number of instructions attempted.
+Runs repeat bit for bit: guest time is the number of instructions attempted, unless `clock="wall"`
+has it follow the host's.
 """
 
 import ctypes
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from rvemu.board import RAM_BASE, Board, BoardConfig
 from rvemu.boot import assemble
-from rvemu.clock import CLOCKS_PER_TICK, MachineClock
+from rvemu.clock import CLOCKS_PER_TICK, TICKS_PER_SECOND, MachineClock, WallClock
 from rvemu.devices.htif import Htif
 from rvemu.devices.syscon import Ending
 from rvemu.devices.virtio.console import Console as VirtioConsole
@@ -43,6 +45,10 @@ from rvemu.stuck import StuckDetector, describe_waiting
 # milliseconds' worth.
 SLICES = {"native": 2_000_000, "reference": 10_000}
 _SLICE = 500_000  # of other engines: virtual machines
+# How long that is to be, in seconds, where guest time follows the host's clock in between; and how
+# many instructions it may be.
+_WALL_SLICE = 0.002
+_SHORTEST, _LONGEST = 1_000, 2_000_000
 # Or, if they are many, how many device accesses: those take Python's time.
 _SLICE_ACCESSES = 200
 
@@ -51,6 +57,8 @@ _SLICE_ACCESSES = 200
 _FAR = 1 << 46
 _NEVER = 1 << 62
 _FAR_WAITS = 100
+
+CLOCKS = ("instructions", "wall")
 
 EngineMaker = Callable[[Shared, Sequence[Hart]], Engine]
 
@@ -62,7 +70,8 @@ class Machine:
     engine: "native" or "reference", or a function that makes one of them for the harts (a virtual
     machine's, rvemu.vmm). pmp: PMP entries of each hart, 0 to 64. bootargs: the kernel's command
     line. output: takes what the guest prints, some bytes at a time; without it that goes to
-    stdout. Raises `RvemuError` where these can't be had.
+    stdout. clock: what guest time follows, "instructions", so that runs repeat, or "wall", the
+    host's clock. Raises `RvemuError` where these can't be had.
     """
 
     def __init__(
@@ -75,7 +84,10 @@ class Machine:
         pmp: int = 16,
         bootargs: str = "",
         output: Callable[[bytes], None] | None = None,
+        clock: str = "instructions",
     ) -> None:
+        if clock not in CLOCKS:
+            raise RvemuError(f"no clock {clock}: there are {' and '.join(CLOCKS)}")
         if not 1 <= harts <= 64:
             raise RvemuError(f"{harts} harts: a machine has 1 to 64")
         if not 0 <= pmp <= 64:
@@ -90,6 +102,7 @@ class Machine:
         self._stop_requested = False
         self._far_waits = 0
         self._slice_accesses = 0
+        self._wall_slice = _SHORTEST
         self._ending: Outcome | None = None
         self._states = [Hart(self.shared) for _ in range(harts)]
         #: The harts, by their ids.
@@ -100,9 +113,16 @@ class Machine:
             mmu_type=self._mmu_type(),
             bootargs=bootargs,
         )
+        machine_clock: MachineClock
+        #: What guest time follows, if that is the host's clock.
+        self.wall_clock: WallClock | None = None
+        if clock == "wall":
+            machine_clock = self.wall_clock = WallClock(self.shared, self._states, lambda: self.now)
+        else:
+            machine_clock = MachineClock(self.shared, self._states, lambda: self.now)
         self.board = Board(
             config,
-            MachineClock(self.shared, self._states, lambda: self.now),
+            machine_clock,
             self.harts,
             on_output=self._output.add,
             on_exit=self._finish,
@@ -174,6 +194,8 @@ class Machine:
         self.scheduler.reset()
         self.stuck.reset()
         self.shared.time_offset = 0
+        if self.wall_clock is not None:
+            self.wall_clock.go_on()
         self._ending = None
 
     def load(self, source: Path | str | bytes, *, address: int | None = None) -> Image:
@@ -295,6 +317,11 @@ class Machine:
         """The machine's clock: instructions attempted by all harts, and clocks spent waiting."""
         return self.scheduler.now
 
+    @property
+    def guest_time(self) -> float:
+        """The seconds that have passed for the guest, since the reset or what it has set."""
+        return self.board.aclint.clock.time() / TICKS_PER_SECOND
+
     def stop(self) -> None:
         """Have `run` return soon. May be called by hooks, signal handlers and other threads."""
         self._stop_requested = True
@@ -322,6 +349,9 @@ class Machine:
             detect_stuck = budget is None
         slice_length = SLICES.get(self.engine.name, _SLICE)
         scheduler.stopping = False
+        wall = self.wall_clock
+        if wall is not None:
+            wall.go_on()
         try:
             while self._ending is None:
                 self._output.flush()
@@ -335,6 +365,9 @@ class Machine:
                     return Outcome(Reason.BUDGET)
                 if detect_stuck and (stuck := self.stuck.look(end)):
                     return Outcome(Reason.STUCK, detail=stuck)
+                if wall is not None:
+                    wall.follow()
+                    slice_length = self._wall_slice
                 limit = scheduler.now + slice_length
                 if end is not None:
                     limit = min(limit, end)
@@ -355,7 +388,12 @@ class Machine:
         harts wait."""
         due = self._device_due()
         self._slice_accesses = 0
+        before, started = self.now, time.perf_counter()
         running = self.scheduler.run(limit if due is None else min(limit, due))
+        if ran := self.now - before:
+            # As many as would have taken the right time.
+            rate = ran / max(time.perf_counter() - started, 1e-6)
+            self._wall_slice = min(max(int(rate * _WALL_SLICE), _SHORTEST), _LONGEST)
         if due is not None and self.now >= due:
             self.board.update()
         return running
@@ -384,7 +422,7 @@ class Machine:
         if self.hooks.idle is not None:
             self._output.flush()
             passed = self.hooks.idle(ticks)
-        elif self.hooks.outside:
+        elif self.hooks.outside or (self.wall_clock is not None and ticks is not None):
             self._output.flush()
             passed = wait_outside(self.hooks.outside, ticks)
         if passed is None:

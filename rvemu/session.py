@@ -10,6 +10,7 @@ from types import FrameType
 from rvemu.console import HELP, Command, Console
 from rvemu.machine import Machine, Outcome, Reason
 from rvemu.monitor import Monitor, Wish
+from rvemu.statistics import Statistics
 from rvemu.terminal import Terminal
 
 STDIN, STDOUT = 0, 1
@@ -29,7 +30,7 @@ class Session:
     """Runs a machine whose guest has been loaded, with its console on stdin and stdout.
 
     say: takes messages for the user, a line each. reboot: whether a guest that asks for a reset
-    is started again.
+    is started again. SIGUSR1 has it say what the machine has done so far.
     """
 
     def __init__(
@@ -45,6 +46,10 @@ class Session:
         self.console = Console(
             machine, source, STDOUT, interactive=interactive, on_command=self._command
         )
+        #: What the machine has done.
+        self.statistics = Statistics(machine)
+        self._wants_status = False
+        machine.hooks.between.append(self._say_status)
         self._monitor = Monitor(machine)
         self._quit = False
         self._signal: int | None = None
@@ -79,6 +84,7 @@ class Session:
                 detect_stuck = False
             elif outcome.reason is Reason.RESET and self.reboot:
                 self.say("the guest resets the machine")
+                self.statistics.forget()
                 machine.reboot()
             elif outcome.reason is not Reason.INTERRUPTED:
                 return outcome
@@ -92,6 +98,7 @@ class Session:
             **dict.fromkeys(_SIGNALS, self._on_signal),
             signal.SIGTSTP: self._on_stop,
             signal.SIGWINCH: self._on_resize,
+            signal.SIGUSR1: self._on_status,
         }
         # What whoever started us has chosen to ignore (nohup does) stays ignored.
         before = {
@@ -126,6 +133,18 @@ class Session:
     def _on_resize(self, number: int, frame: FrameType | None) -> None:
         del number, frame
         self.console.resized = self.terminal is not None
+
+    def _on_status(self, number: int, frame: FrameType | None) -> None:
+        del number, frame
+        self._wants_status = True
+        if self.console.blocking:
+            self._say_status()  # between slices anyway, and who knows for how long
+
+    def _say_status(self) -> None:
+        """Say what the machine has done, if somebody has asked."""
+        if self._wants_status:
+            self._wants_status = False
+            self.say(f"{self.statistics.line()}; {self.statistics.places()}")
 
     # --- Commands ------------------------------------------------------------------------------
 

@@ -52,9 +52,11 @@ def build_machine(
     *,
     engine: str | None = None,
     harts: int | None = None,
+    clock: str = "instructions",
     output: Callable[[bytes], None] | None = None,
 ) -> Machine:
-    """The machine that the arguments describe. harts: how many, if --smp does not say."""
+    """The machine that the arguments describe. harts: how many, if --smp does not say; clock: what
+    its time follows."""
     if not arguments.append.isascii() or "\0" in arguments.append:
         raise RvemuError("--append: a command line is ASCII text")
     _check_memory(arguments.memory)
@@ -66,6 +68,7 @@ def build_machine(
         pmp=arguments.pmp,
         bootargs=arguments.append,
         output=output,
+        clock=clock,
     )
 
 

@@ -30,7 +30,6 @@ exit status:
 import argparse
 import contextlib
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
@@ -46,7 +45,7 @@ from rvemu.cli.device_options import add_device_options, devices
 from rvemu.cli.machine_options import add_engine_option, add_machine_options, build_machine
 from rvemu.cli.quantities import count
 from rvemu.errors import RvemuError
-from rvemu.machine import Machine, Outcome, Reason
+from rvemu.machine import CLOCKS, Machine, Outcome, Reason
 
 if TYPE_CHECKING:
     from rvemu.session import Session
@@ -69,8 +68,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="stop after N instructions, as 5M; while all harts wait, a nanosecond counts as one",
     )
+    add(
+        "--clock",
+        choices=CLOCKS,
+        default=CLOCKS[0],
+        help="what guest time follows: instructions, so that a run repeats exactly, or wall, the "
+        "host's clock, where a guest that waits has the host wait (default: instructions)",
+    )
     add("--no-reboot", action="store_true", help="end where the guest asks for a reset")
-    add("--stats", action="store_true", help="say at the end how much ran, and how fast")
+    add(
+        "--stats",
+        action="store_true",
+        help="say at the end what ran: speed, modes, traps, TLB misses, device accesses; signal "
+        "USR1 has rvemu say so at any time",
+    )
     add_machine_options(parser)
     parser.set_defaults(memory=None)  # what the guest wants
     add_device_options(parser)
@@ -136,7 +147,7 @@ def execute(arguments: argparse.Namespace) -> int:
     start = find_start(arguments)
     arguments.memory = arguments.memory or start.memory
     arguments.append = " ".join(filter(None, (start.command_line, arguments.append)))
-    machine = build_machine(arguments, harts=start.harts)
+    machine = build_machine(arguments, harts=start.harts, clock=arguments.clock)
     with devices(arguments, machine):
         return _boot(arguments, machine, start)
 
@@ -183,14 +194,13 @@ def _run(arguments: argparse.Namespace, machine: Machine, start: Start) -> int:
     from rvemu.session import Signalled
 
     session = _session(arguments, machine, start)
-    started = time.perf_counter()
     try:
         outcome = session.run(arguments.max_instructions)
     except Signalled as signalled:
         return 128 + signalled.number
     finally:
         if arguments.stats:
-            _say(_statistics(machine, time.perf_counter() - started))
+            _say(session.statistics.line())
     return _status(machine, outcome)
 
 
@@ -211,16 +221,6 @@ def _status(machine: Machine, outcome: Outcome | None) -> int:
     else:
         _say(f"the guest is stuck: {outcome.detail}")
     return UNFINISHED
-
-
-def _statistics(machine: Machine, seconds: float) -> str:
-    retired = sum(hart.instret for hart in machine.harts)
-    guest = machine.now / machine.shared.clock_per_tick / 1e7
-    return (
-        f"{retired} instructions retired in {seconds:.3f} s, {retired / seconds / 1e6:.1f} MIPS "
-        f"({machine.engine.name} engine); guest time {guest:.3f} s, "
-        f"{machine.device_accesses} device accesses"
-    )
 
 
 # --- What to see ---------------------------------------------------------------------------------

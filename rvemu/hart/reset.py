@@ -29,7 +29,10 @@ _KEPT = frozenset(
         "lone_slots",
     ]
 )
-_CLEARED_ARRAYS = ("x", "f", "pmpaddr", "pmpcfg", "mhpmcounter", "mhpmevent")
+_CLEARED_ARRAYS = (
+    *("x", "f", "pmpaddr", "pmpcfg", "mhpmcounter", "mhpmevent"),
+    *("trap_counts", "tlb_fills"),
+)
 
 
 def reset(

@@ -51,6 +51,8 @@ SEEN_MAX = 8
 REGIONS = 8
 PMP_MAX = 64
 COUNTERS = 32
+TRAP_COUNTS = 128  # causes 0 to 63 of exceptions, and of interrupts
+DATA_FILLS, FETCH_FILLS = 0, 1
 
 # A page of memory's word in `Shared.region_pages`: the number of its decoded page, plus one (0:
 # none), whether the host watches stores to words in it (`Shared.watched`), and whether some hart's
@@ -143,6 +145,9 @@ _ARRAYS: list[tuple[str, Any]] = [
     # Virtual addresses that a large page's entries may lie in, for each context (low > high: none).
     ("large_low", c_uint64 * CONTEXTS),
     ("large_high", c_uint64 * CONTEXTS),
+    # What happened since reset, for people to see; no instruction can.
+    ("trap_counts", c_uint64 * TRAP_COUNTS),  # by cause: exceptions, then interrupts
+    ("tlb_fills", c_uint64 * 2),  # of data and of fetch entries
 ]
 
 _SCALARS: list[tuple[str, Any]] = [

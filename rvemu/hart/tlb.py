@@ -20,11 +20,13 @@ from rvemu.hart.state import (
     CONTEXT_VS_SUM,
     CONTEXT_VU,
     DATA_ENTRIES,
+    DATA_FILLS,
     DATA_WORDS,
     FAST_STORE_TAG,
     FETCH_ADDEND,
     FETCH_DECODED,
     FETCH_ENTRIES,
+    FETCH_FILLS,
     FETCH_TAG,
     FETCH_WORDS,
     FILL_LOG,
@@ -63,6 +65,7 @@ def fill_data(h: Hart, address: U64, host: U64, stores: U1, page_bits: U6) -> No
             h.dtlb_filled[h.data_context] = n + 1
         else:
             h.dtlb_filled[h.data_context] = FILL_LOG + 1
+    h.tlb_fills[DATA_FILLS] = u64(h.tlb_fills[DATA_FILLS] + 1)
     tag = address & PAGE_MASK
     h.dtlb[i + LOAD_TAG] = tag
     h.dtlb[i + ADDEND] = u64(host - address)
@@ -96,6 +99,7 @@ def fill_fetch(h: Hart, address: U64, host: U64, page_bits: U6) -> None:
             h.ftlb_filled[h.fetch_context] = n + 1
         else:
             h.ftlb_filled[h.fetch_context] = FILL_LOG + 1
+    h.tlb_fills[FETCH_FILLS] = u64(h.tlb_fills[FETCH_FILLS] + 1)
     h.ftlb[i + FETCH_TAG] = address & PAGE_MASK
     h.ftlb[i + FETCH_ADDEND] = u64(host - address)
     h.ftlb[i + FETCH_DECODED] = 0

@@ -46,7 +46,7 @@ def enter_m(h: Hart, cause: U64, value: U64, guest_address: U64, instruction: U6
     h.mepc = h.pc
     h.mcause = cause
     h.mtval = value
-    _enter(h, M_MODE, 0, vector(u64(h.mtvec), cause))
+    _enter(h, cause, M_MODE, 0, vector(u64(h.mtvec), cause))
 
 
 def enter_hs(
@@ -67,7 +67,7 @@ def enter_hs(
     h.sepc = h.pc
     h.scause = cause
     h.stval = value
-    _enter(h, S_MODE, 0, vector(u64(h.stvec), cause))
+    _enter(h, cause, S_MODE, 0, vector(u64(h.stvec), cause))
 
 
 def enter_vs(h: Hart, cause: U64, value: U64) -> None:
@@ -79,7 +79,7 @@ def enter_vs(h: Hart, cause: U64, value: U64) -> None:
     h.vsepc = h.pc
     h.vscause = cause
     h.vstval = value
-    _enter(h, S_MODE, 1, vector(u64(h.vstvec), cause))
+    _enter(h, cause, S_MODE, 1, vector(u64(h.vstvec), cause))
 
 
 def vector(tvec: U64, cause: U64) -> U64:
@@ -90,9 +90,11 @@ def vector(tvec: U64, cause: U64) -> U64:
     return base
 
 
-def _enter(h: Hart, priv: U2, v: U1, pc: U64) -> None:
+def _enter(h: Hart, cause: U64, priv: U2, v: U1, pc: U64) -> None:
     """Go on in the trap's handler, or let the host see it first: whose level it is, or who looks
     on."""
+    count = (cause & 63) + (64 if get(cause, CAUSE.INTERRUPT) else 0)
+    h.trap_counts[count] = u64(h.trap_counts[count] + 1)
     h.pc = pc
     h.trap_target = priv | (v << 2)
     set_privilege(h, priv, v)

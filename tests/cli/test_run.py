@@ -136,6 +136,43 @@ def test_statistics(rvemu: Run, guest: Guest) -> None:
     done = rvemu("run", "--stats", guest(exit_with(0)))
     assert "MIPS (native engine)" in done.stderr
     assert "1 device accesses" in done.stderr
+    assert "modes: M 100 %; 0 traps; TLB misses: 0 data, 1 fetch" in done.stderr
+
+
+@pytest.mark.parametrize("engine", ["native", "reference"])
+def test_statistics_count_traps(rvemu: Run, guest: Guest, engine: str) -> None:
+    # The handler, at the guest's start, ends it when it comes there the second time.
+    code = op("bne", rs1="s0", rs2="zero", imm=24) + la("t0", 4, 0) + csrw(0x305, "t0")
+    code += op("addi", rd="s0", rs1="zero", imm=1) + op("ecall") + exit_with(0)
+    done = rvemu("run", "--stats", "--engine", engine, guest(code))
+    assert done.returncode == 0, done.stderr
+    assert "; 1 traps: 1 ecall from m; " in done.stderr
+
+
+@pytest.mark.parametrize("idle", [False, True])
+def test_a_signal_asks_for_the_status(tmp_path: Path, idle: bool) -> None:
+    # It waits for input, or runs, and says so first.
+    wait = (
+        WFI + SPIN if idle else op("addi", rd="t0", rs1="t0", imm=1) + op("jal", rd="zero", imm=-4)
+    )
+    if idle:  # the UART's interrupt, which the PLIC never passes on
+        wait = op("csrrsi", rd="zero", csr=0x304, zimm=8) + wait
+    (tmp_path / "guest.elf").write_bytes(elf(put("!") + wait))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "rvemu", "run", str(tmp_path / "guest.elf")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdin and process.stdout and process.stderr
+    assert process.stdout.read(1) == "!"
+    process.send_signal(signal.SIGUSR1)
+    line = process.stderr.readline()
+    assert " MIPS (native engine); " in line
+    assert f"; hart 0 {'waits' if idle else 'is'} at 0x8000" in line
+    process.terminate()
+    assert process.wait(60) == 128 + signal.SIGTERM
 
 
 # --- Seeing --------------------------------------------------------------------------------------
