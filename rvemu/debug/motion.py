@@ -14,7 +14,20 @@ happened yet, and will when that hart runs again.
 import time
 from collections.abc import Callable, Iterable, Mapping
 
-from gdbstub import Event, Exited, Kind, Move, Output, Point, Reason, Resume, Sig, Stopped, ThreadId
+from gdbstub import (
+    Event,
+    Exited,
+    Kind,
+    Move,
+    Output,
+    Point,
+    Reason,
+    Resume,
+    Sig,
+    Stopped,
+    Terminated,
+    ThreadId,
+)
 from rvemu import machine as machines
 from rvemu.debug.points import DebugPoints
 from rvemu.hart.interrupts import pending_interrupts, take_interrupt
@@ -34,6 +47,8 @@ SLICE = 0.02
 
 # Instructions in a slice if somebody looks at each.
 _SLOW_SLICE = 500
+
+_SIGXCPU = 24  # as gdb numbers it: a limit of time is exceeded
 
 _REASONS = {
     Kind.SOFTWARE: Reason.SOFTWARE_BREAKPOINT,
@@ -66,6 +81,10 @@ class Motion:
         self.idle = False
         #: Interrupts are taken before a step, which then ends at their handler.
         self.step_interrupts = False
+        #: Whether a guest that resets the machine is started again; else that is its end.
+        self.reboot = True
+        #: How many clocks the machine may still run, over all starts of its guest.
+        self.budget: int | None = None
         #: How the run ended, if it did.
         self.outcome: Outcome | None = None
         self._points = points
@@ -165,20 +184,34 @@ class Motion:
         machine.scheduler.held = set(range(len(machine.harts))).difference(numbers)
         if budget is None and (machine.hooks.before or machine.hooks.after):
             budget = _SLOW_SLICE
+        if self.budget is not None:
+            budget = self.budget if budget is None else min(budget, self.budget)
+        before = machine.now
         outcome = machine.run(budget, until=lambda: self._enough() or until(), detect_stuck=False)
+        if self.budget is not None:
+            self.budget = max(self.budget - (machine.now - before), 0)
         if outcome.reason is machines.Reason.EXITED:
-            self.ended = True
-            self.outcome = outcome
-            self._moves.clear()
             code = outcome.code & 0xFF or (1 if outcome.code else 0)
-            self._events.append(Exited(PROCESS, code))
+            self._end(outcome, Exited(PROCESS, code))
         elif outcome.reason is machines.Reason.RESET:
-            machine.reboot()
             self.emit("the guest has reset the machine\n")
+            if self.reboot:
+                machine.reboot()
+            else:
+                self._end(outcome, Exited(PROCESS, 0))
+        elif outcome.reason is machines.Reason.BUDGET and self.budget == 0:
+            self._end(outcome, Terminated(PROCESS, _SIGXCPU))
         elif outcome.reason is machines.Reason.IDLE:
             self.idle = True
         for number in list(self._touched):
             self._finish_touch(number)
+
+    def _end(self, outcome: Outcome, event: Event) -> None:
+        """The run is over."""
+        self.ended = True
+        self.outcome = outcome
+        self._moves.clear()
+        self._events.append(event)
 
     def _enough(self) -> bool:
         return self._stopped or bool(self._touched) or time.monotonic() >= self._deadline

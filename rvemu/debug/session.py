@@ -46,6 +46,7 @@ class DebugSession(Session):
         except EndpointError as error:
             raise RvemuError(f"--gdb: {error}") from None
         super().__init__(machine, say, reboot=reboot)
+        self.target.motion.reboot = reboot
         if isinstance(self.server.address, Stdio):
             self.console.source, self.console.sink = None, STDERR
         self._console_idle = machine.hooks.idle
@@ -54,7 +55,7 @@ class DebugSession(Session):
         self.target.resume(dict.fromkeys(self.target.threads(), CONTINUE))
 
     def _run(self, budget: int | None) -> Outcome | None:
-        del budget
+        self.target.motion.budget = budget
         self.say(f"gdb: waiting at {self.server.address}")
         try:
             return self._serve()

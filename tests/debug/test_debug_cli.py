@@ -5,13 +5,14 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from rvemu.guests import find_guest
 from tests.debug.gdb import GDB, needs_gdb
-from tests.debug.small import WFI, jump
+from tests.debug.small import ADDI_T0, WFI, jump
 
 ROOT = Path(__file__).parents[2]
 
@@ -89,6 +90,56 @@ def test_a_guest_that_waits_for_ever_is_seen_and_stopped(tmp_path: Path, piped: 
     assert "M-mode, waiting (WFI)" in text, text
     process.communicate(timeout=20)
     assert process.returncode == 0
+
+
+# Asks the board for a reset: lui t0, 0x100; lui t1, 7; addi t1, t1, 0x777; sw t1, 0(t0).
+RESET = (0x0010_02B7, 0x0000_7337, 0x7773_0313, 0x0062_A023, jump(0))
+
+
+def image(folder: Path, program: Sequence[int]) -> list[str]:
+    """What has `rvemu run` run a program."""
+    path = folder / "image"
+    path.write_bytes(b"".join(word.to_bytes(4, "little") for word in program))
+    return ["run", "--load-address", "0x80000000", str(path), "--gdb", f"unix:{folder}/gdb"]
+
+
+def test_max_instructions_without_a_debugger_attached(tmp_path: Path) -> None:
+    process = rvemu(*image(tmp_path, [jump(0)]), "--max-instructions", "50k")
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 124, err
+    assert "stopped by --max-instructions after 50000 clocks" in err
+
+
+@needs_gdb
+def test_max_instructions_end_what_a_debugger_runs(tmp_path: Path) -> None:
+    """Steps count, and so does what runs at full speed; a stop on the way changes nothing."""
+    place = tmp_path / "gdb"
+    words = image(tmp_path, [ADDI_T0, jump(-4)])
+    process = rvemu(*words, "--gdb-wait", "--max-instructions", "1000")
+    waiting(place)
+    commands = ("stepi 3", "break *0x80000004 if $t0 == 100", "continue", "p $t0", "delete")
+    text = gdb(str(place), *commands, "continue")
+    assert "= 100" in text and "SIGXCPU" in text, text
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 124, err
+    assert "stopped by --max-instructions after 1000 clocks" in err
+
+
+def test_no_reboot_without_a_debugger_attached(tmp_path: Path) -> None:
+    process = rvemu(*image(tmp_path, RESET), "--no-reboot")
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 0, err
+
+
+@needs_gdb
+def test_no_reboot_ends_what_a_debugger_runs(tmp_path: Path) -> None:
+    place = tmp_path / "gdb"
+    process = rvemu(*image(tmp_path, RESET), "--gdb-wait", "--no-reboot")
+    waiting(place)
+    text = gdb(str(place), "continue")
+    assert "reset the machine" in text and "exited normally" in text, text
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 0, err
 
 
 def test_a_port_in_use_is_one_clear_line() -> None:
