@@ -105,6 +105,7 @@ def test_watchpoints_in_a_guest(gdb: Gdb) -> None:
     gdb.command("watch answer")
     text = gdb.go("continue")
     assert "Old value = 42" in text and "New value = 43" in text and where(gdb) == (0, 1)
+    assert re.findall(r"(\w+) \(", gdb.command("bt 2"))[:2] == ["own_memory", "run"]
     gdb.command("delete")
     gdb.command("rwatch answer")
     assert "Value = 43" in gdb.go("continue")
