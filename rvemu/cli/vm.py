@@ -13,6 +13,7 @@ examples:
   rvemu vm --guest tinyos --mode trap-and-emulate
   rvemu vm --guest tinyos-s --mode all            the table of exits, by reason
   rvemu vm --guest tinyos --mode all --json       the same, for programs
+  rvemu vm --guest tinyos --mode all --report r.html   and as a page with plots
   rvemu vm --guest tinyos-s --trace-exits         each exit as a line, on stderr
   rvemu vm guest.elf --sbi                        it starts in S-mode; the VMM is its firmware
   rvemu vm a.elf b.elf --shares 1,3               two at once, one hart, turns 1 to 3
@@ -94,6 +95,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     seeing.add_argument(
         "--control", action="store_true", help="mode hardware: the control structure at the end"
     )
+    seeing.add_argument(
+        "--report", metavar="FILE", help="mode all: the comparison as a web page, with plots"
+    )
     seeing.add_argument("--json", action="store_true", help="the table for programs, on stdout")
 
 
@@ -102,6 +106,8 @@ def execute(arguments: argparse.Namespace) -> int:
     guests = _guests(arguments)
     if arguments.control and arguments.mode != "hardware":
         raise RvemuError("--control: only mode hardware has a control structure")
+    if arguments.report is not None and arguments.mode != ALL:
+        raise RvemuError("--report compares modes: give --mode all")
     if arguments.mode == ALL:
         if len(guests) != 1:
             raise RvemuError(f"--mode all compares the modes on one guest, not {len(guests)}")
@@ -223,6 +229,8 @@ def _compare(arguments: argparse.Namespace, path: Path, sbi: bool) -> int:
 
     measured = measure(build, path, arguments.max_instructions)
     different = differences(measured)
+    if arguments.report is not None:
+        _write_report(Path(arguments.report), path, measured)
     if arguments.json:
         report: dict[str, Any] = {
             "guest": str(path),
@@ -241,6 +249,15 @@ def _compare(arguments: argparse.Namespace, path: Path, sbi: bool) -> int:
     if different:
         return FAILED
     return _status(measured[0].run)
+
+
+def _write_report(file: Path, guest: Path, measured: list[Measured]) -> None:
+    from rvemu.vmm.report import page
+
+    try:
+        file.write_text(page(guest.stem, measured), encoding="utf-8")
+    except OSError as error:
+        raise RvemuError(f"{file}: cannot be written: {error.strerror}") from error
 
 
 # --- Several guests ------------------------------------------------------------------------------

@@ -65,25 +65,32 @@ def differences(measured: list[Measured]) -> list[str]:
     return found
 
 
-def table(measured: list[Measured]) -> list[str]:
-    """The exits of each mode by reason, and what they cost, as lines of text."""
+def rows(measured: list[Measured]) -> list[list[str]]:
+    """The exits of each mode by reason, and what they cost: a table, of which the first row and the
+    first column are names."""
     reasons = [r for r in ExitReason if any(m.accounting.exits[r] for m in measured)]
-    rows = [["", *(m.mode for m in measured)]]
-    rows += [[str(r), *(f"{m.accounting.exits[r]:,}" for m in measured)] for r in reasons]
-    rows.append(["all exits", *(f"{m.accounting.total:,}" for m in measured)])
-    rows.append(["guest instructions", *(f"{m.instructions:,}" for m in measured)])
-    rows.append(["instructions per exit", *(_ratio(m.instructions, m) for m in measured)])
-    rows.append(
+    found = [["", *(m.mode for m in measured)]]
+    found += [[str(r), *(f"{m.accounting.exits[r]:,}" for m in measured)] for r in reasons]
+    found.append(["all exits", *(f"{m.accounting.total:,}" for m in measured)])
+    found.append(["guest instructions", *(f"{m.instructions:,}" for m in measured)])
+    found.append(["instructions per exit", *(_ratio(m.instructions, m) for m in measured)])
+    found.append(
         ["exits per second", *(_ratio(m.accounting.total, m, by_time=True) for m in measured)]
     )
-    rows.append(["seconds in the guest", *(f"{m.accounting.guest_seconds:.3f}" for m in measured)])
-    rows.append(["seconds in the VMM", *(f"{m.accounting.vmm_seconds:.3f}" for m in measured)])
-    rows.append(["shadow entries made", *(f"{m.accounting.fills:,}" for m in measured)])
-    rows.append(["shadow entries dropped", *(f"{m.accounting.zaps:,}" for m in measured)])
-    rows.append(["shadow tables switched", *(f"{m.accounting.switches:,}" for m in measured)])
-    rows.append(["G-stage pages mapped", *(f"{m.accounting.g_stage_pages:,}" for m in measured)])
-    widths = [max(len(row[n]) for row in rows) for n in range(len(rows[0]))]
-    return [_line(row, widths) for row in rows]
+    found.append(["seconds in the guest", *(f"{m.accounting.guest_seconds:.3f}" for m in measured)])
+    found.append(["seconds in the VMM", *(f"{m.accounting.vmm_seconds:.3f}" for m in measured)])
+    found.append(["shadow entries made", *(f"{m.accounting.fills:,}" for m in measured)])
+    found.append(["shadow entries dropped", *(f"{m.accounting.zaps:,}" for m in measured)])
+    found.append(["shadow tables switched", *(f"{m.accounting.switches:,}" for m in measured)])
+    found.append(["G-stage pages mapped", *(f"{m.accounting.g_stage_pages:,}" for m in measured)])
+    return found
+
+
+def table(measured: list[Measured]) -> list[str]:
+    """The same as lines of text."""
+    found = rows(measured)
+    widths = [max(len(row[n]) for row in found) for n in range(len(found[0]))]
+    return [_line(row, widths) for row in found]
 
 
 def _line(row: list[str], widths: list[int]) -> str:

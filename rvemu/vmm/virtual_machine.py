@@ -81,8 +81,6 @@ class VirtualMachine:
         self.host = host
         self.monitor: Monitor | None = None
         if mode != EMULATE:
-            if not extensions & Ext.S or not extensions & Ext.SV39:
-                raise RvemuError(f"--isa {isa}: a guest in mode {mode} needs S-mode and Sv39")
             self.host = host or Host(extensions, engine)
         self.machine = Machine(
             memory=memory,

@@ -1,0 +1,108 @@
+"""`rvemu vm` as a user has it."""
+
+import json
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from rvemu.cli.main import main
+from rvemu.guests import expected_output
+from tests.small_programs import SPIN, elf, exit_with
+
+Captured = pytest.CaptureFixture[bytes]
+
+
+@pytest.fixture
+def failing(tmp_path: Path) -> str:
+    """A guest that exits with status 3."""
+    path = tmp_path / "failing.elf"
+    path.write_bytes(elf(exit_with(3)))
+    return str(path)
+
+
+def test_all_modes_are_compared(capfdbinary: Captured) -> None:
+    assert main(["vm", "--guest", "hello", "--mode", "all"]) == 0
+    captured = capfdbinary.readouterr()
+    assert captured.out == expected_output("hello")
+    text = captured.err.decode()
+    assert "emulate  trap-and-emulate  hardware" in text
+    assert "the same" in text.splitlines()[-1]
+
+
+def test_json(capfdbinary: Captured) -> None:
+    assert main(["vm", "--guest", "syscalls", "--mode", "all", "--json"]) == 0
+    report = json.loads(capfdbinary.readouterr().out)
+    assert report["equal"]
+    emulated, deprivileged, assisted = report["modes"]
+    # Ordered as the theory says.
+    assert deprivileged["exits"]["system call"] == 10_001
+    assert deprivileged["exits_total"] > 7 * 10_000
+    assert emulated["exits_total"] <= assisted["exits_total"] < 100
+    assert deprivileged["guest_instructions"] == assisted["guest_instructions"]
+    assert deprivileged["exits_per_second"] > 5_000, "on any machine that runs these tests"
+
+
+def test_the_report_is_one_page_of_its_own(tmp_path: Path) -> None:
+    file = tmp_path / "report.html"
+    assert (
+        main(["vm", "--guest", "tinyos-s", "--mode", "all", "--report", str(file), "--json"]) == 0
+    )
+    text = file.read_text()
+    assert "http:" not in text
+    assert "https:" not in text
+    assert "<script" not in text
+    charts = [part.split("</svg>")[0] for part in text.split("<svg")[1:]]
+    assert len(charts) == 2
+    for chart in charts:
+        ElementTree.fromstring(f"<svg{chart}</svg>")
+    assert "page-table write" in charts[0]
+    assert "The guest printed the same" in text
+
+
+@pytest.mark.parametrize("mode", ["emulate", "trap-and-emulate", "hardware", "all"])
+def test_the_exit_status_is_the_guest_s(failing: str, mode: str) -> None:
+    assert main(["vm", failing, "--mode", mode]) == 3
+
+
+def test_two_guests_print_under_their_names(failing: str, capfdbinary: Captured) -> None:
+    assert main(["vm", "--guest", "hello", failing]) == 1
+    captured = capfdbinary.readouterr()
+    line = expected_output("hello").splitlines()[0]
+    assert b"[2:hello] " + line in captured.out
+    assert b"[1:failing] exited with status 3" in captured.err
+
+
+def test_exits_and_control_structure_are_shown(capfdbinary: Captured) -> None:
+    assert main(["vm", "--guest", "tinyos-s", "--trace-exits", "--control"]) == 0
+    text = capfdbinary.readouterr().err.decode()
+    assert "G-stage fault: mapped" in text
+    for expected in ("guest state:", "host state:", "controls:", "exit information:"):
+        assert expected in text
+    assert "hideleg     0x0000000000000444  VSSIP=1 VSTIP=1 VSEIP=1" in text
+    assert "ecall from vs" in text
+
+
+@pytest.mark.parametrize(
+    "words, complaint",
+    [
+        (["vm"], "run what?"),
+        (["vm", "--guest", "hello", "--shares", "1"], "--shares is for several guests"),
+        (["vm", "--guest", "hello", "--guest", "hello", "--shares", "1"], "as many shares"),
+        (["vm", "--guest", "hello", "--mode", "emulate", "--control"], "only mode hardware"),
+        (["vm", "--guest", "hello", "--isa", "rv32i"], "only 64-bit harts"),
+        (["vm", "--guest", "hello", "--report", "x"], "give --mode all"),
+        (["vm", "--guest", "hello", "-m", "4096B"], "device tree"),
+    ],
+)
+def test_mistakes_are_one_line(words: list[str], complaint: str, capfdbinary: Captured) -> None:
+    assert main(words) == 2
+    text = capfdbinary.readouterr().err.decode()
+    assert complaint in text
+    assert text.count("\n") == 1
+
+
+def test_a_guest_that_does_not_end_is_stopped(tmp_path: Path) -> None:
+    path = tmp_path / "spin.elf"
+    path.write_bytes(elf(SPIN))
+    assert main(["vm", str(path), "--max-instructions", "100_000"]) == 124
