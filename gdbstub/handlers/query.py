@@ -4,7 +4,7 @@ Source: GDB manual, "General Query Packets".
 """
 
 from gdbstub import fields, stops
-from gdbstub.errors import PacketError
+from gdbstub.errors import PacketError, TargetError
 from gdbstub.handlers import transfer
 from gdbstub.state import State
 
@@ -62,5 +62,10 @@ def monitor(state: State, rest: bytes) -> bytes:
     def write(text: str) -> None:
         stops.print_packets(state, text.encode("utf-8", "replace"))
 
-    target.monitor.command(line, state.current(), write)
+    try:
+        thread = state.current()
+    except TargetError as error:  # as text: gdb 13 has none of its own for a command that fails
+        write(f"error: {error}\n")
+    else:
+        target.monitor.command(line, thread, write)
     return b"OK"

@@ -193,6 +193,7 @@ def test_the_guest_ends(gdb: Gdb, tinyos: Served) -> None:
     text = gdb.go("continue")
     assert "exited normally" in text
     assert not tinyos.target.threads()
+    assert "there is no thread" in gdb.command("monitor harts")
     gdb.command("break kernel_main")
     gdb.go("run")
     assert "kernel_main" in gdb.command("bt 1")
