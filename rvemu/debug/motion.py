@@ -30,6 +30,7 @@ from gdbstub import (
 )
 from rvemu import machine as machines
 from rvemu.debug.points import DebugPoints
+from rvemu.debug.registers import check_pc
 from rvemu.hart.interrupts import pending_interrupts, take_interrupt
 from rvemu.hart.state import (
     PASS_NEXT,
@@ -101,7 +102,11 @@ class Motion:
     # --- What the client asks --------------------------------------------------------------------
 
     def resume(self, actions: Mapping[int, Resume]) -> None:
-        """Let harts go, from the next slice on."""
+        """Let harts go, from the next slice on. Raises TargetError, and nobody goes, where one is
+        to go on at an address that cannot be."""
+        for number, action in actions.items():
+            if action.address is not None:
+                check_pc(self._state(number), action.address)
         for number, action in actions.items():
             h = self._state(number)
             if action.address is not None:

@@ -73,8 +73,7 @@ def write(hart: HartView, number: int, data: bytes) -> None:
         if number:
             h.x[number] = value
     elif number == PC:
-        if value & 1 or value & h.pc_align_mask:
-            raise TargetError(f"pc cannot be {value:#x}: it is not aligned")
+        check_pc(h, value)
         h.pc = value
     elif number < CSR0:
         h.f[number - F0] = value
@@ -84,6 +83,12 @@ def write(hart: HartView, number: int, data: bytes) -> None:
         _set_mode(hart, int(h.priv), value)
     else:
         _write_csr(hart, number - CSR0, value)
+
+
+def check_pc(h: Hart, address: int) -> None:
+    """Raises TargetError for what a hart's pc cannot be."""
+    if address & 1 or address & h.pc_align_mask:
+        raise TargetError(f"pc cannot be {address:#x}: it is not aligned")
 
 
 def write_general(hart: HartView, data: bytes) -> None:

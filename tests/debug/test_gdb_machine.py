@@ -354,6 +354,8 @@ def test_what_cannot_be_is_an_error_and_no_harm() -> None:
         gdb.command("maint packet Z2,0,0")
         gdb.command("maint packet Z0,80000001,4")
         gdb.command("maint packet Z9,0,0")
+        gdb.command("maint packet c80000001")
+        gdb.command("maint packet s7fffffff")
         gdb.go("stepi")
         assert running.machine.hart["t0"] == 1
 
