@@ -79,8 +79,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add(
         "--stats",
         action="store_true",
-        help="say at the end what ran: speed, modes, traps, TLB misses, device accesses; signal "
-        "USR1 has rvemu say so at any time",
+        help="say at the end what ran: speed, modes, traps, TLB misses, device accesses (signal "
+        "USR1 has rvemu say so at any time); and where a guest is that prints nothing for long, "
+        "as on a terminal",
     )
     add_machine_options(parser)
     parser.set_defaults(memory=None)  # what the guest wants
@@ -194,6 +195,8 @@ def _run(arguments: argparse.Namespace, machine: Machine, start: Start) -> int:
     from rvemu.session import Signalled
 
     session = _session(arguments, machine, start)
+    if arguments.stats or session.terminal is not None:
+        _note_silence(session, start, arguments.append)
     try:
         outcome = session.run(arguments.max_instructions)
     except Signalled as signalled:
@@ -202,6 +205,24 @@ def _run(arguments: argparse.Namespace, machine: Machine, start: Start) -> int:
         if arguments.stats:
             _say(session.statistics.line())
     return _status(machine, outcome)
+
+
+def _note_silence(session: "Session", start: Start, command_line: str) -> None:
+    """Tell the user if the guest prints nothing."""
+    from rvemu.silence import MANY, MANY_LINUX, SilenceNote, linux_advice
+
+    is_linux = start.is_kernel and start.elf is None
+    advice = linux_advice(command_line) if is_linux else ""
+    if advice is None:
+        return
+    SilenceNote(
+        session.machine,
+        session.statistics,
+        session.say,
+        firmware=start.firmware is not None,
+        advice=advice,
+        many=MANY_LINUX if is_linux else MANY,
+    )
 
 
 def _status(machine: Machine, outcome: Outcome | None) -> int:

@@ -175,6 +175,14 @@ def test_a_signal_asks_for_the_status(tmp_path: Path, idle: bool) -> None:
     assert process.wait(60) == 128 + signal.SIGTERM
 
 
+def test_a_silent_guest(rvemu: Run, guest: Guest) -> None:
+    spin = op("addi", rd="t0", rs1="t0", imm=1) + op("jal", rd="zero", imm=-4)
+    done = rvemu("run", "--stats", "--max-instructions", "320M", guest(spin))
+    assert "rvemu: the guest has printed nothing in 30" in done.stderr
+    done = rvemu("run", "--max-instructions", "320M", guest(spin))
+    assert "printed nothing" not in done.stderr
+
+
 # --- Seeing --------------------------------------------------------------------------------------
 
 
