@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -145,6 +146,13 @@ def _keys_of(entry: str) -> str:
 def read_member(package: Path, pattern: str) -> tuple[str, bytes]:
     """Name and content of the first regular file in a package whose path (`./usr/bin/x`) matches a
     regular expression as a whole."""
+    for member in read_members(package, pattern):
+        return member
+    raise AptError(f"{package.name} has no file {pattern}")
+
+
+def read_members(package: Path, pattern: str) -> Iterator[tuple[str, bytes]]:
+    """Name and content of each such file, in the package's order."""
     import tarfile
 
     with subprocess.Popen(
@@ -155,12 +163,11 @@ def read_member(package: Path, pattern: str) -> tuple[str, bytes]:
                 for member in files:
                     stream = files.extractfile(member) if member.isreg() else None
                     if stream is not None and re.fullmatch(pattern, member.name):
-                        return member.name, stream.read()
+                        yield member.name, stream.read()
         except tarfile.TarError as error:
             raise AptError(f"{package.name}: {error}") from error
         finally:
             unpacker.kill()
-    raise AptError(f"{package.name} has no file {pattern}")
 
 
 def _run(*command: str, cwd: Path | None = None) -> str:

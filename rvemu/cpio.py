@@ -43,6 +43,11 @@ def program(path: str, content: bytes) -> Entry:
     return Entry(path, stat.S_IFREG | 0o755, content)
 
 
+def plain_file(path: str, content: bytes) -> Entry:
+    """A file that everybody may read."""
+    return Entry(path, stat.S_IFREG | 0o644, content)
+
+
 def link(path: str, target: str) -> Entry:
     """A symbolic link."""
     return Entry(path, stat.S_IFLNK | 0o777, target.encode())

@@ -1,20 +1,24 @@
 """A Linux to boot: Debian's riscv64 kernel, and an initial file system with busybox.
 
-They are fetched once, by the system's own apt (`rvemu.apt`), and kept in the user's cache.
+They are fetched once, by the system's own apt (`rvemu.apt`), and kept in the user's cache. Debian
+builds the drivers of virtio devices as modules: those that rvemu's devices need come along, and the
+first process loads what the devices ask for that it finds.
 """
 
 from __future__ import annotations
 
 import hashlib
+import lzma
 import os
+import re
 import shutil
 import sys
 import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-from rvemu.apt import Apt, AptError, read_member
-from rvemu.cpio import archive, character_device, directory, link, program
+from rvemu.apt import Apt, AptError, read_member, read_members
+from rvemu.cpio import archive, character_device, directory, link, plain_file, program
 from rvemu.errors import RvemuError
 
 SUITE, ARCHITECTURE = "trixie", "riscv64"
@@ -28,6 +32,22 @@ MEMORY = 1 << 30
 #: What the first process prints when it has mounted what it needs, before the shell starts.
 GREETING = "rvemu: this is busybox on Linux"
 
+# What a machine with any virtio device needs; without it none can be seen.
+_BUS = "virtio_mmio"
+
+# Modules by the device's id (virtio 1.2, 5), in the order in which they need each other. Those that
+# a kernel has built in have no file, and are passed over.
+_DRIVERS = {
+    1: "failover net_failover virtio_net",
+    2: "virtio_blk crc16 crc32c_generic libcrc32c mbcache jbd2 ext4",
+    3: "virtio_console",
+    4: "virtio-rng",
+    9: "netfs 9pnet 9pnet_virtio 9p",
+}
+_MODULES = tuple(" ".join([_BUS, *_DRIVERS.values()]).split())
+
+_CASES = "\n".join(f"        {number:#06x}) load {names} ;;" for number, names in _DRIVERS.items())
+
 # The kernel passes what it does not know on its command line, as run="uname -a", to the first
 # process, as a variable.
 _INIT = f"""\
@@ -37,6 +57,28 @@ export PATH=/bin HOME=/ TERM=${{TERM:-linux}}
 mount -t devtmpfs none /dev
 mount -t proc none /proc
 mount -t sysfs none /sys
+load() {{
+    for module; do
+        file=/lib/modules/$module.ko
+        [ -e "$file" ] && insmod "$file" && rm "$file"
+    done
+}}
+if [ -d /lib/modules ]; then
+    load {_BUS}
+    for device in $(cat /sys/bus/virtio/devices/*/device | sort -u); do
+        case $device in
+{_CASES}
+        esac
+    done
+fi
+for card in /sys/class/net/eth*; do
+    [ -e "$card" ] || continue
+    card=${{card##*/}}
+    ifconfig lo up
+    ifconfig "$card" up
+    udhcpc -i "$card" -n -q -t 3 -T 1 -s /etc/udhcpc.script >/dev/null 2>&1 ||
+        echo "rvemu: $card: no answer from DHCP"
+done
 echo "{GREETING} $(uname -r)"
 if [ -n "$run" ]; then
     sh -c "$run"
@@ -46,29 +88,50 @@ fi
 poweroff -f
 """
 
-# What is kept. The initial RAM disk is made from busybox again by each version of rvemu.
-_KERNEL, _BUSYBOX = "Image", "busybox"
+_DHCP = """\
+#!/bin/sh
+[ "$1" = bound ] || exit 0
+ifconfig "$interface" "$ip" netmask "$subnet"
+for address in $router; do
+    route add default gw "$address" dev "$interface"
+done
+for address in $dns; do
+    echo "nameserver $address"
+done >> /etc/resolv.conf
+"""
+
+# What is kept: the modules as an archive, decompressed. The initial RAM disk is made from them and
+# busybox again by each version of rvemu.
+_KERNEL, _BUSYBOX, _KEPT_MODULES = "Image", "busybox", "modules"
 
 
 class Linux(NamedTuple):
     """The files that a machine boots."""
 
     kernel: Path
+    #: For a machine without virtio devices: unpacking modules would slow its boot.
     initrd: Path
+    #: The same, with the modules for virtio devices.
+    initrd_with_modules: Path
 
 
 def find_linux(cache: Path) -> Linux:
     """Kernel and initial RAM disk from the user's cache, fetched first if need be. Raises
     `RvemuError`, which says what to pass instead, where they can't be had."""
     folder = cache / "linux" / SUITE
-    kernel, busybox = folder / _KERNEL, folder / _BUSYBOX
-    initrd = folder / f"initrd-{hashlib.sha256(_INIT.encode()).hexdigest()[:16]}"
+    kernel, busybox, modules = (folder / name for name in (_KERNEL, _BUSYBOX, _KEPT_MODULES))
+    version = hashlib.sha256("\0".join((_INIT, _DHCP, *_MODULES)).encode())
+    initrd = folder / f"initrd-{version.hexdigest()[:16]}"
+    initrd_with_modules = initrd.with_name(f"{initrd.name}-modules")
     try:
-        if not (_is_ours(kernel) and _is_ours(busybox)):
+        if not all(map(_is_ours, (kernel, busybox, modules))):
             _say(f"fetching Debian's {ARCHITECTURE} kernel ({SUITE}) and busybox, once ...")
             _fetch(folder)
         if not _is_ours(initrd):
             _put(initrd, initial_file_system(busybox.read_bytes()))
+        if not _is_ours(initrd_with_modules):
+            with_modules = initial_file_system(busybox.read_bytes(), modules.read_bytes())
+            _put(initrd_with_modules, with_modules)
     except AptError as error:
         raise RvemuError(
             f"--linux fetches a kernel and busybox from Debian by way of apt: {error}. "
@@ -76,7 +139,7 @@ def find_linux(cache: Path) -> Linux:
         ) from error
     except OSError as error:
         raise RvemuError(f"{folder}: cannot be used: {error.strerror}") from error
-    return Linux(kernel, initrd)
+    return Linux(kernel, initrd, initrd_with_modules)
 
 
 def _fetch(folder: Path) -> None:
@@ -91,28 +154,58 @@ def _fetch(folder: Path) -> None:
                 break
         else:
             raise AptError(f"{SUITE} has no kernel for {ARCHITECTURE}")
-        name, kernel = read_member(apt.download(package), r"\./boot/vmlinu[xz]-.*")
+        name, kernel, modules = _unpack(apt.download(package))
         _, busybox = read_member(apt.download("busybox-static"), r"\./(usr/)?bin/busybox")
+        # The modules are this kernel's: they go first and come last.
+        (folder / _KEPT_MODULES).unlink(missing_ok=True)
+        for made in folder.glob("initrd-*"):
+            made.unlink()
         _put(folder / _BUSYBOX, busybox)
         _put(folder / _KERNEL, kernel)
-        _say(f"kept in {folder}: {Path(name).name}")
+        _put(folder / _KEPT_MODULES, modules)
+        _say(f"kept in {folder}: {name}")
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
 
-def initial_file_system(busybox: bytes) -> bytes:
-    """An initial RAM disk in which busybox is everything."""
+def _unpack(package: Path) -> tuple[str, bytes, bytes]:
+    """The kernel's name, the kernel and an archive of the modules that are wanted."""
+    names = "|".join(map(re.escape, _MODULES))
+    pattern = rf"\./boot/vmlinu[xz]-.*|\./(?:usr/)?lib/modules/.*/({names})\.ko(?:\.xz)?"
+    name, kernel = "", b""
+    modules = []
+    for path, content in read_members(package, pattern):
+        found = re.fullmatch(pattern, path)
+        assert found is not None
+        if found[1] is None:
+            name, kernel = Path(path).name, content
+            continue
+        try:
+            module = lzma.decompress(content) if path.endswith(".xz") else content
+        except lzma.LZMAError as error:
+            raise AptError(f"{package.name}: {path}: {error}") from error
+        modules.append(plain_file(f"lib/modules/{found[1]}.ko", module))
+    if not kernel:
+        raise AptError(f"{package.name} has no kernel")
+    return name, kernel, archive([directory("lib"), directory("lib/modules"), *modules])
+
+
+def initial_file_system(busybox: bytes, modules: bytes = b"") -> bytes:
+    """An initial RAM disk in which busybox is everything; `modules` is an archive, too (the kernel
+    unpacks one after the other)."""
     folders = ("bin", "dev", "proc", "sys", "tmp", "root", "etc", "mnt")
-    return archive(
+    base = archive(
         [
             *(directory(path) for path in folders),
             character_device("dev/console", 5, 1),
             character_device("dev/null", 1, 3),
             program("bin/busybox", busybox),
             link("bin/sh", "busybox"),
+            program("etc/udhcpc.script", _DHCP.encode()),
             program("init", _INIT.encode()),
         ]
     )
+    return base + modules
 
 
 def _is_ours(path: Path) -> bool:

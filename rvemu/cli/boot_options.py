@@ -120,6 +120,7 @@ def find_start(arguments: argparse.Namespace) -> Start:
 
 
 def _linux(arguments: argparse.Namespace, initrd: Path | None) -> Start:
+    from rvemu.cli.device_options import names_devices
     from rvemu.linux import COMMAND_LINE, MEMORY, find_linux
     from rvemu.user_cache import cache_folder
 
@@ -127,7 +128,7 @@ def _linux(arguments: argparse.Namespace, initrd: Path | None) -> Start:
     return Start(
         found.kernel,
         _firmware(arguments.bios or _DEFAULT),
-        initrd or found.initrd,
+        initrd or (found.initrd_with_modules if names_devices(arguments) else found.initrd),
         is_kernel=True,
         memory=MEMORY,
         command_line=COMMAND_LINE,

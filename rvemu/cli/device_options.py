@@ -56,6 +56,12 @@ def add_device_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def names_devices(arguments: argparse.Namespace) -> bool:
+    """Whether the arguments plug in any device."""
+    lists = (arguments.drive, arguments.netdev, arguments.share)
+    return any(lists) or arguments.virtio_console or arguments.rng is not None
+
+
 @contextlib.contextmanager
 def devices(arguments: argparse.Namespace, machine: Machine) -> Iterator[None]:
     """Plug in what the arguments say, in the order: disks, networks, folders, the

@@ -1,6 +1,7 @@
 """How a kernel and busybox are fetched, with an apt that only says what it was asked."""
 
 import io
+import lzma
 import os
 import stat
 import tarfile
@@ -32,10 +33,19 @@ case "$2" in *busybox*) cat "$FAKE/busybox.tar" ;; *) cat "$FAKE/kernel.tar" ;; 
 """
 
 
-def tar(name: str, content: bytes) -> bytes:
+MODULES = "./usr/lib/modules/6.12.1-riscv64/kernel"
+KERNEL = {
+    "./boot/vmlinux-6.12.1-riscv64": b"the kernel",
+    f"{MODULES}/drivers/virtio/virtio_mmio.ko.xz": lzma.compress(b"the bus"),
+    f"{MODULES}/drivers/block/virtio_blk.ko": b"the disk",
+    f"{MODULES}/drivers/block/nbd.ko.xz": lzma.compress(b"not for us"),
+}
+
+
+def tar(files: dict[str, bytes]) -> bytes:
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w") as archive:
-        for path, data in (("./usr/share/doc/x", b"?"), (name, content)):
+        for path, data in {"./usr/share/doc/x": b"?", **files}.items():
             member = tarfile.TarInfo(path)
             member.size = len(data)
             archive.addfile(member, io.BytesIO(data))
@@ -58,8 +68,8 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         f"Debian|Debian|contrib|https://contrib.test/debian/|{sources}:1\n"
         f"Debian|Debian|main|https://mirror.test/debian/|{sources}:1\n"
     )
-    (folder / "kernel.tar").write_bytes(tar("./boot/vmlinux-6.12.1-riscv64", b"the kernel"))
-    (folder / "busybox.tar").write_bytes(tar("./usr/bin/busybox", BUSYBOX))
+    (folder / "kernel.tar").write_bytes(tar(KERNEL))
+    (folder / "busybox.tar").write_bytes(tar({"./usr/bin/busybox": BUSYBOX}))
     monkeypatch.setenv("FAKE", str(folder))
     monkeypatch.setenv("PATH", f"{folder / 'bin'}:{os.environ['PATH']}")
     return folder
@@ -75,6 +85,43 @@ def test_fetched_once(fake: Path, tmp_path: Path) -> None:
     assert find_linux(cache) == found
     assert (fake / "log").read_text().splitlines() == asked, "it is in the cache now"
     assert {stat.S_IMODE(path.stat().st_mode) for path in found} == {0o600}
+
+
+def test_modules_for_virtio_devices_come_along(fake: Path, tmp_path: Path) -> None:
+    found = find_linux(tmp_path)
+    assert b"lib/modules" not in found.initrd.read_bytes().partition(b"TRAILER!!!")[2]
+    base, modules = unpack_all(found.initrd_with_modules.read_bytes())
+    assert base["bin/busybox"][1] == BUSYBOX
+    assert modules["lib"][0] == modules["lib/modules"][0] == 0o40755
+    assert {path: content for path, (_, content, _) in modules.items() if content} == {
+        "lib/modules/virtio_mmio.ko": b"the bus",
+        "lib/modules/virtio_blk.ko": b"the disk",
+    }
+    del fake
+
+
+def test_a_cache_without_modules_is_fetched_anew(fake: Path, tmp_path: Path) -> None:
+    found = find_linux(tmp_path)
+    (found.kernel.parent / "modules").unlink()
+    stale = found.kernel.with_name("initrd-0123456789abcdef")
+    stale.touch()
+    asked = len((fake / "log").read_text().splitlines())
+    assert find_linux(tmp_path) == found
+    assert len((fake / "log").read_text().splitlines()) == 2 * asked
+    assert not stale.exists()
+
+
+def test_a_module_that_is_damaged(fake: Path, tmp_path: Path) -> None:
+    damaged = {path: content[:-9] for path, content in KERNEL.items()}
+    (fake / "kernel.tar").write_bytes(tar(damaged))
+    with pytest.raises(RvemuError, match=r"virtio_mmio\.ko\.xz: .*Give them yourself"):
+        find_linux(tmp_path)
+
+
+def test_a_package_without_a_kernel(fake: Path, tmp_path: Path) -> None:
+    (fake / "kernel.tar").write_bytes(tar({}))
+    with pytest.raises(RvemuError, match=r"has no kernel\. Give them yourself"):
+        find_linux(tmp_path)
 
 
 def test_another_init_needs_no_fetching(
@@ -133,9 +180,23 @@ def test_a_cache_that_cannot_be_written(tmp_path: Path) -> None:
         find_linux(tmp_path)
 
 
-def unpack(archive: bytes) -> dict[str, tuple[int, bytes, tuple[int, int]]]:
-    """What the kernel finds in an archive: mode, content, device number, by path."""
-    found = {}
+Files = dict[str, tuple[int, bytes, tuple[int, int]]]
+
+
+def unpack_all(archives: bytes) -> list[Files]:
+    """What the kernel finds in each of the archives that follow each other."""
+    found = []
+    while archives:
+        files, length = unpack(archives)
+        found.append(files)
+        archives = archives[length:]
+    return found
+
+
+def unpack(archive: bytes) -> tuple[Files, int]:
+    """What the kernel finds in an archive: mode, content, device number, by path; and how long the
+    archive is."""
+    found: Files = {}
     at = 0
     while True:
         assert archive[at : at + 6] == b"070701"
@@ -145,7 +206,7 @@ def unpack(archive: bytes) -> dict[str, tuple[int, bytes, tuple[int, int]]]:
         start = (at + 110 + len(name) + 3) & ~3
         path = name[:-1].decode()
         if path == "TRAILER!!!":
-            return found
+            return found, start
         content = archive[start : start + fields[6]]
         found[path] = (fields[1], content, (fields[9], fields[10]))
         at = (start + fields[6] + 3) & ~3
@@ -154,7 +215,8 @@ def unpack(archive: bytes) -> dict[str, tuple[int, bytes, tuple[int, int]]]:
 def test_the_archive_is_what_the_kernel_unpacks() -> None:
     made = initial_file_system(BUSYBOX)
     assert made == initial_file_system(BUSYBOX), "the same bytes each time"
-    files = unpack(made)
+    files, length = unpack(made)
+    assert length == len(made)
     assert files["bin/busybox"] == (0o100755, BUSYBOX, (0, 0))
     assert files["bin/sh"] == (0o120777, b"busybox", (0, 0))
     assert files["dev/console"] == (0o20600, b"", (5, 1))

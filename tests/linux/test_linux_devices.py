@@ -1,0 +1,126 @@
+"""The command `rvemu run --linux` with virtio devices: the modules that they need are loaded, and
+work: a disk whose file system survives, a file over the network, a folder, randomness."""
+
+import functools
+import hashlib
+import http.server
+import random
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from rvemu import slirp
+from rvemu.errors import RvemuError
+from rvemu.linux import GREETING, Linux
+
+pytestmark = pytest.mark.slow
+
+
+def run(linux: Linux, script: str, *options: str) -> str:
+    """Boot, run a script, power off; what was printed."""
+    del linux  # it is there: nothing has to be fetched
+    assert '"' not in script
+    done = subprocess.run(
+        [sys.executable, "-m", "rvemu", "run", "--linux", *options]
+        + ["--append", f'quiet run="{script}"'],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=120,
+        check=False,
+    )
+    text = done.stdout.decode("utf-8", "replace").replace("\r\n", "\n")
+    assert done.returncode == 0, text[-2000:]
+    assert GREETING in text
+    for word in ("Oops", "Kernel panic", "WARNING:", "BUG:", "Unable to handle", "insmod:"):
+        assert word not in text
+    return text
+
+
+def test_without_devices_nothing_is_loaded(linux: Linux) -> None:
+    assert "<>" in run(linux, "echo \\<$(tail -n +2 /proc/modules)\\>")
+
+
+def test_a_file_system_on_a_disk(linux: Linux, tmp_path: Path) -> None:
+    make, check = (shutil.which(name, path="/usr/sbin:/sbin") for name in ("mke2fs", "e2fsck"))
+    if make is None or check is None:
+        pytest.skip("e2fsprogs is not installed")
+    image = tmp_path / "disk.img"
+    with image.open("wb") as file:
+        file.truncate(64 << 20)
+    subprocess.run([make, "-q", "-F", "-t", "ext4", image], check=True)
+    drive = ("--drive", f"file={image},format=raw")
+
+    written = run(
+        linux,
+        "mount -t ext4 /dev/vda /mnt && mkdir /mnt/some && cd /mnt/some && "
+        "for n in 1 2 3 4; do dd if=/bin/busybox of=file$n conv=fsync 2>/dev/null; done; "
+        "for n in $(seq 200); do echo $n > small$n; done; rm file2; mv file3 moved; sync; "
+        "sha256sum moved; cd /; umount /mnt",
+        *drive,
+    )
+    sums = [line.split()[0] for line in written.splitlines() if line.endswith("  moved")]
+    busybox = linux.kernel.with_name("busybox").read_bytes()
+    assert sums == [hashlib.sha256(busybox).hexdigest()]
+    checked = subprocess.run(
+        [check, "-fn", image], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
+    )
+    assert checked.returncode == 0, checked.stdout
+
+    read = run(
+        linux,
+        "mount -o ro /dev/vda /mnt && cd /mnt/some && ls | wc -l && sha256sum moved && "
+        "cat small* | sort -n | tail -n 1",
+        *drive,
+        "--snapshot",
+    )
+    assert f"\n203\n{sums[0]}  moved\n200\n" in read
+
+
+@pytest.fixture
+def web(tmp_path: Path) -> Iterator[tuple[Path, int]]:
+    """A folder, and the port on the host's loopback where it is served."""
+    folder = tmp_path / "web"
+    folder.mkdir()
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield folder, server.server_port
+        server.shutdown()
+        thread.join()
+
+
+def test_a_file_over_the_network(linux: Linux, web: tuple[Path, int]) -> None:
+    try:
+        slirp._find_library()
+    except RvemuError as error:
+        pytest.skip(str(error))
+    folder, port = web
+    content = random.Random(5).randbytes(5_000_000)
+    (folder / "file").write_bytes(content)
+    text = run(
+        linux,
+        f"wget -q -O /tmp/file http://10.0.2.2:{port}/file && sha256sum /tmp/file; "
+        "cat /etc/resolv.conf; ip route",
+        *("--netdev", "user"),
+    )
+    assert f"{hashlib.sha256(content).hexdigest()}  /tmp/file" in text
+    assert "nameserver 10.0.2.3" in text
+    assert "default via 10.0.2.2 dev eth0" in text
+
+
+def test_a_folder_and_random_numbers(linux: Linux, tmp_path: Path) -> None:
+    (tmp_path / "note").write_text("from the host\n")
+    text = run(
+        linux,
+        "mount -t 9p -o trans=virtio,version=9p2000.L,ro share0 /mnt && cat /mnt/note; "
+        "head -c 1000 /dev/hwrng | wc -c",
+        *("--share", str(tmp_path), "--rng"),
+    )
+    assert "\nfrom the host\n1000\n" in text
