@@ -33,6 +33,10 @@ from rvemu.hart.state import (
     FILL_LOG,
     LOAD_TAG,
     M_MODE,
+    QUIRK_CSR,
+    QUIRK_FENCE,
+    QUIRK_STATUS,
+    QUIRK_XRET,
     S_MODE,
     STOP_OWNED,
     STOP_WFI,
@@ -151,12 +155,15 @@ class Finding:
 
 class Laboratory:
     """A hart to try instructions on. counters: whether they are open to lesser modes. fs: FS of
-    mstatus."""
+    mstatus. quirks: QUIRK_* of rvemu.hart.state."""
 
-    def __init__(self, isa: str = DEFAULT_ISA, *, counters: bool = False, fs: int = 3) -> None:
+    def __init__(
+        self, isa: str = DEFAULT_ISA, *, counters: bool = False, fs: int = 3, quirks: int = 0
+    ) -> None:
         self.extensions = parse_isa(isa)
         self._counters = counters
         self._fs = fs
+        self._quirks = quirks
         self._machine = Machine(
             memory=4 << 20, isa=isa_string(self.extensions), engine="reference", pmp=4
         )
@@ -203,6 +210,7 @@ class Laboratory:
         h.x[_A0], h.x[_A1], h.x[_A2] = _DATA + 64, 0x1234_5678_9ABC, 3
         h.pc = _CODE
         h.owned_levels = 0xFF
+        h.quirks = self._quirks
         set_privilege(h, state.priv, 0)
         return self._head()
 
@@ -352,3 +360,12 @@ def examine(subtlety: Subtlety, isa: str = DEFAULT_ISA) -> list[Finding]:
     laboratory = Laboratory(isa, counters=subtlety.counters, fs=subtlety.fs)
     words = laboratory.instructions()
     return [laboratory.classify(name, words[name]) for name in subtlety.names if name in words]
+
+
+# Quirks by the names that users give them.
+QUIRKS = {
+    "status": QUIRK_STATUS,
+    "csr": QUIRK_CSR,
+    "xret": QUIRK_XRET,
+    "fence": QUIRK_FENCE,
+}

@@ -13,6 +13,7 @@ A VMM can be built by trap-and-emulate if every sensitive instruction is privile
 examples:
   rvemu virtualizable              the sets, the verdict, and what is subtle about it
   rvemu virtualizable --table      each instruction, with what shows its class
+  rvemu virtualizable --quirk status   a hart whose sstatus does not trap, as x86's popf did not
   rvemu virtualizable --json
 
 exit status:
@@ -26,7 +27,7 @@ import json
 import textwrap
 
 from rvemu.hart.extensions import DEFAULT_ISA
-from rvemu.virtualizable import SUBTLETIES, Finding, Laboratory, examine
+from rvemu.virtualizable import QUIRKS, SUBTLETIES, Finding, Laboratory, examine
 
 NOT_VIRTUALIZABLE = 1
 _CLASSES = ("privileged", "control-sensitive", "behaviour-sensitive", "innocuous")
@@ -37,12 +38,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--table", action="store_true", help="a line for each instruction")
     add("--json", action="store_true", help="all findings, for programs")
+    add(
+        "--quirk",
+        action="append",
+        default=[],
+        choices=QUIRKS,
+        help="make the hart non-virtualizable: U-mode executes these without a trap and effect",
+    )
     add("--isa", default=DEFAULT_ISA, metavar="STRING", help="what the hart implements")
 
 
 def execute(arguments: argparse.Namespace) -> int:
     """Do it; the exit status."""
-    findings = Laboratory(arguments.isa).survey()
+    findings = Laboratory(arguments.isa, quirks=sum({QUIRKS[q] for q in arguments.quirk})).survey()
     offenders = [f for f in findings if f.offends]
     if arguments.json:
         print(

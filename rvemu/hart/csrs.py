@@ -12,7 +12,7 @@ from rvemu.hart.csr_table import BY_NAME, BY_NUMBER, CSRS
 from rvemu.hart.exceptions import illegal_instruction, virtual_instruction
 from rvemu.hart.extensions import Ext
 from rvemu.hart.floating import check_fp
-from rvemu.hart.state import S_MODE, Hart
+from rvemu.hart.state import QUIRK_CSR, QUIRK_STATUS, S_MODE, U_MODE, Hart
 from rvemu.lang import U1, U2, U12, U64, Static, Switch
 
 _READ_ONLY = 3  # bits 11:10
@@ -28,6 +28,7 @@ _SUBSTITUTE = tuple(
 )
 
 _MIP = BY_NAME["mip"].number
+_MSTATUS = BY_NAME["mstatus"].number
 
 
 def _permit_all(h: Hart, priv: U2, v: U1) -> U1:  # noqa: ARG001
@@ -55,9 +56,23 @@ def _permitted(h: Hart, number: U12, write: Static[int], priv: U2, v: U1) -> U1:
     return permitted
 
 
+def _quirky(h: Hart, number: U12) -> U1:
+    """Whether the hart's quirks let U-mode access a CSR of a higher level without a trap."""
+    if h.quirks == 0 or h.priv != U_MODE or number >> 8 & 3 == 0:
+        return 0
+    if h.extensions & _REQUIRES[number] != _REQUIRES[number] or _REQUIRES[number] == 0:
+        return 0
+    if h.quirks & QUIRK_CSR:
+        return 1
+    # 0x300 is mstatus, 0x100 its view sstatus.
+    return int(h.quirks & QUIRK_STATUS != 0 and number | 0x200 == _MSTATUS)
+
+
 def csr_check(h: Hart, number: U12, write: Static[int]) -> None:
     """Raise the exception of a read (write=0) or write (1) of a CSR, if it is not allowed."""
     if not _permitted(h, number, write, h.priv, h.v):
+        if _quirky(h, number):
+            return
         if h.v and _permitted(h, number, write, S_MODE, 0):
             raise virtual_instruction(h)
         raise illegal_instruction(h)
@@ -82,6 +97,8 @@ def csr_read(h: Hart, number: U12) -> U64:
 def csr_write(h: Hart, number: U12, value: U64) -> None:
     """Write a CSR: each field takes a legal value, and what depends on it follows."""
     csr_check(h, number, 1)
+    if _quirky(h, number):
+        return
     _WRITE(_effective(h, number), h, value)
 
 

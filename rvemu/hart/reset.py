@@ -22,6 +22,7 @@ _KEPT = frozenset(
         "host_request",
         "trap_hooks",
         "owned_levels",
+        "quirks",
         "mmu_hook",
         "page_slots",
         "page_bias",

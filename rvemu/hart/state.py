@@ -76,6 +76,13 @@ STOP_TRANSLATION = 9  # a translation was made or refused, and the host asked (m
 STOP_HOST = 10  # the host asked the engine to return (Ctrl-C, another thread)
 STOP_OWNED = 11  # a trap was taken into a level that the host owns (owned_levels)
 
+# Departures from the architecture that make a hart non-virtualizable, as x86 was: sensitive
+# instructions that U-mode executes without a trap, with no or another effect. For experiments.
+QUIRK_STATUS = 1  # mstatus and sstatus: writes do nothing (x86's popf), reads give the real value
+QUIRK_CSR = 2  # the same for all CSRs of higher levels
+QUIRK_XRET = 4  # mret and sret do nothing
+QUIRK_FENCE = 8  # sfence.vma does nothing
+
 # How many breakpoints and watchpoints a debugger may set, for all harts together.
 BREAKPOINTS = 256
 WATCHPOINTS = 16
@@ -188,6 +195,7 @@ _SCALARS: list[tuple[str, Any]] = [
     # Levels whose software is the host: bit n is the level n of trap_target. A trap into one is
     # taken as the architecture says, and then the host goes on in place of the trap vector.
     ("owned_levels", c_uint8),
+    ("quirks", c_uint8),  # QUIRK_*: how the hart departs from the architecture
     # A device access in progress.
     ("device_state", c_uint8),  # DEVICE_*
     ("device_width", c_uint8),  # bytes

@@ -8,7 +8,7 @@ from rvemu.hart.extensions import Ext
 from rvemu.hart.fences import fence_supervisor, fence_virtual
 from rvemu.hart.fields import HSTATUS, MSTATUS
 from rvemu.hart.interrupts import wait_for_interrupt
-from rvemu.hart.state import M_MODE, U_MODE, Hart
+from rvemu.hart.state import M_MODE, QUIRK_FENCE, QUIRK_XRET, U_MODE, Hart
 from rvemu.hart.traps import return_from_m, return_from_s
 from rvemu.isa.encoding import instruction
 from rvemu.isa.permission import not_allowed, require_supervisor
@@ -29,6 +29,8 @@ def ebreak(h: Hart) -> None:
 
 @instruction("mret", "0011000 00010 00000 000 00000 1110011", "i", slow=True)
 def mret(h: Hart) -> None:
+    if h.quirks & QUIRK_XRET and h.priv == U_MODE:
+        return
     if h.priv != M_MODE:
         raise illegal_instruction(h)
     return_from_m(h)
@@ -36,6 +38,8 @@ def mret(h: Hart) -> None:
 
 @instruction("sret", "0001000 00010 00000 000 00000 1110011", "s", slow=True)
 def sret(h: Hart) -> None:
+    if h.quirks & QUIRK_XRET and h.priv == U_MODE:
+        return
     # norm:mstatus_tsr_op, norm:H_virtinst_vu_sret_sfence, norm:H_virtinst_vs_sret_vtsr1
     require_supervisor(h, MSTATUS.TSR, HSTATUS.VTSR)
     return_from_s(h)
@@ -64,6 +68,8 @@ def wfi(h: Hart) -> None:
 @instruction("sfence.vma", "0001001 rs2 rs1 000 00000 1110011", "s", slow=True)
 @instruction("sinval.vma", "0001011 rs2 rs1 000 00000 1110011", "svinval", slow=True)
 def sfence_vma(h: Hart, rs1: U5) -> None:
+    if h.quirks & QUIRK_FENCE and h.priv == U_MODE:
+        return
     # norm:mstatus_tvm_warl_op, norm:H_virtinst_vs_sfence_sinval_satp_vtvm1
     require_supervisor(h, MSTATUS.TVM, HSTATUS.VTVM)
     if h.v:

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from rvemu.cli.main import main
-from rvemu.virtualizable import SUBTLETIES, Finding, Laboratory, examine
+from rvemu.virtualizable import QUIRKS, SUBTLETIES, Finding, Laboratory, examine
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +49,26 @@ def test_risc_v_is_virtualizable(findings: dict[str, Finding]) -> None:
 def test_what_is_subtle_is_shown_by_experiment(subtlety) -> None:
     found = examine(subtlety)
     assert [f.name for f in found if f.offends] == list(subtlety.names)
+
+
+@pytest.mark.parametrize(
+    "quirk, offenders",
+    [
+        ("status", {"read mstatus", "read sstatus"}),
+        ("xret", {"mret", "sret"}),
+        ("fence", {"sfence.vma", "sinval.vma"}),
+    ],
+)
+def test_a_quirk_makes_it_non_virtualizable(
+    quirk: str, offenders: set[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = Laboratory(quirks=QUIRKS[quirk]).survey()
+    names = {f.name for f in found if f.offends}
+    assert offenders <= names <= offenders | {"write mstatus", "write sstatus"}
+    assert main(["virtualizable", "--quirk", quirk]) == 1
+    output = capsys.readouterr().out
+    assert "NOT VIRTUALIZABLE" in output
+    assert all(f"  {name}: " in output for name in offenders)
 
 
 def test_the_command(capsys: pytest.CaptureFixture[str]) -> None:
