@@ -16,6 +16,7 @@ from rvemu import trace
 from rvemu.errors import RvemuError
 from rvemu.hart.csr_view import decode, find, implemented, peek
 from rvemu.hart.exceptions import FETCH, LOAD, STORE
+from rvemu.hart.explain import describe_space
 from rvemu.hart.fields import PMPCFG
 from rvemu.hart.state import (
     CONTEXTS,
@@ -255,7 +256,7 @@ def _disassemble(monitor: Monitor, words: list[str]) -> str:
 
 @_command("harts")
 def _harts(monitor: Monitor, words: list[str]) -> str:
-    """all harts: where they are, and in which mode"""
+    """all harts: where they are, in which mode and address space"""
     del words
     lines = []
     for n, hart in enumerate(monitor.machine.harts):
@@ -263,6 +264,7 @@ def _harts(monitor: Monitor, words: list[str]) -> str:
         state = "waiting (WFI)" if hart.waiting else "running"
         place = monitor.machine.lookup(hart.pc)
         lines.append(f"{mark} hart {n}: {hart.mode}-mode, {state}, pc {place}")
+        lines += [f"    {stage}" for stage in describe_space(hart.state)]
     return "\n".join(lines)
 
 

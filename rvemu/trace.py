@@ -9,6 +9,7 @@ from functools import lru_cache
 
 from rvemu.hart.csr_view import peek
 from rvemu.hart.exceptions import FETCH, LOAD, STORE
+from rvemu.hart.explain import describe_space
 from rvemu.hart.state import (
     CONTEXT_M,
     CONTEXT_S,
@@ -17,6 +18,7 @@ from rvemu.hart.state import (
     CONTEXT_VS,
     CONTEXT_VS_SUM,
     CONTEXT_VU,
+    M_MODE,
     PMP_MAX,
     Hart,
 )
@@ -131,13 +133,15 @@ class TranslationTrace:
 
 
 class CommitTrace:
-    """A line for each instruction that retires, and one for each trap."""
+    """A line for each instruction that retires, one for each trap, and one for each change of a
+    hart's address space."""
 
     def __init__(self, machine: Machine, write: Write) -> None:
         self._machine = machine
         self._write = write
         self._decoder = Decoder()
         symbols = machine.image
+        self._spaces: dict[int, tuple[int, ...]] = {}
         self._text = lru_cache(1 << 14)(lambda raw, pc: disassemble(raw, pc, symbols))
         machine.hooks.before.append(self._before)
         machine.hooks.after.append(self._after)
@@ -153,6 +157,7 @@ class CommitTrace:
     def _before(self, number: int) -> None:
         """Remember what the instruction will overwrite."""
         h = self._machine.harts[number].state
+        self._note_space(number, h)
         self._pc = int(h.pc)
         self._mode = MODE_NAMES[h.priv, h.v]
         self._decoded = self._decoder.at(h, self._pc)
@@ -161,6 +166,15 @@ class CommitTrace:
         self._csrs = ctypes.string_at(address + _CSR_START, _CSR_LENGTH)
         self._pmp = ctypes.string_at(address + _PMP_START, _PMP_LENGTH)
         self._trapped = False
+
+    def _note_space(self, number: int, h: Hart) -> None:
+        """Say in which address space a hart goes on, where that has changed."""
+        if h.priv == M_MODE:
+            return
+        space = (1, h.vsatp, h.hgatp) if h.v else (0, h.satp)
+        if self._spaces.get(number) != space:
+            self._spaces[number] = space
+            self._write(f"{number} space {'; '.join(describe_space(h))}")
 
     def _planned_access(self, h: Hart) -> str:
         """What to show of the instruction's memory access, as far as that is known before."""

@@ -3,6 +3,9 @@
 import pytest
 
 from rvemu import Machine
+from rvemu.hart.csr_view import poke
+from rvemu.hart.privilege import set_privilege
+from rvemu.hart.state import S_MODE
 from rvemu.monitor import Monitor, Wish
 from tests.small_programs import BASE, SPIN, exit_with, op, put
 from tests.test_machine import machine_with, map_one_page
@@ -148,3 +151,19 @@ def test_expressions(monitor: Monitor) -> None:
 def test_a_csr_of_an_extension_that_the_hart_lacks() -> None:
     monitor = Monitor(Machine(engine="reference", memory=1 << 20, isa="rv64i_zicsr"))
     assert monitor.execute("csr fcsr") == "error: the hart has no CSR fcsr"
+
+
+def test_harts_show_their_address_spaces() -> None:
+    machine = Machine(engine="reference", output=lambda _: None)
+    state = machine.hart.state
+    monitor = Monitor(machine)
+    assert monitor.execute("harts").splitlines()[1:] == []
+    poke(state, "hgatp", 8 << 60 | 3 << 44 | 0x80400)
+    poke(state, "vsatp", 8 << 60 | 5 << 44 | 0x80500)
+    set_privilege(state, S_MODE, 1)
+    assert monitor.execute("harts").splitlines()[1:] == [
+        "    vsatp: Sv39, ASID 5, root table 0x80500000",
+        "    hgatp: Sv39x4, VMID 3, root table 0x80400000",
+    ]
+    set_privilege(state, S_MODE, 0)
+    assert monitor.execute("harts").splitlines()[1:] == ["    satp: Bare, not translated"]

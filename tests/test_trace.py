@@ -155,6 +155,17 @@ def test_a_user_pages_fault(engine: str) -> None:
     assert any("U=1" in line for line in lines)
 
 
+def test_a_change_of_address_space_has_a_line(engine: str) -> None:
+    code = op("addi", rd="a0", rs1="zero", imm=1) * 2
+    machine = in_supervisor_mode(engine, code + SPIN, 0xCF)
+    lines: list[str] = []
+    CommitTrace(machine, lines.append)
+    machine.run(2)
+    root = machine.hart["satp.PPN"] << 12
+    assert lines[0] == f"0 space satp: Sv39, ASID 0, root table {root:#x}"
+    assert [line.split()[1] for line in lines] == ["space", "S", "S"]
+
+
 @pytest.mark.parametrize("previous", [0, 1])
 def test_a_fault_of_an_access_with_mprv(engine: str, previous: int) -> None:
     """M-mode stores as another mode, to a page that only the other one may write: the trap has

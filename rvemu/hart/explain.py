@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from rvemu.hart.exceptions import FETCH, LOAD, STORE
 from rvemu.hart.fields import (
+    HGATP,
     MODE_BARE,
     MODE_SV39,
     MODE_SV48,
@@ -187,6 +188,28 @@ def explain(
     )
 
 
+def describe_stage(h: Hart, stage: int) -> str:
+    """What a stage's register says: `satp: Sv39, ASID 6, root table 0x8020e000`."""
+    register, root = _STAGE_REGISTERS[stage], root_of(h, stage)
+    mode = get(root, SATP.MODE)
+    if mode == MODE_BARE:
+        return f"{register}: Bare, not translated"
+    name = _MODE_NAMES.get(mode, f"reserved mode {mode}")
+    space = f"ASID {get(root, SATP.ASID)}"
+    if stage == STAGE_G:
+        name, space = f"{name}x4", f"VMID {get(root, HGATP.VMID)}"
+    return f"{register}: {name}, {space}, root table {get(root, SATP.PPN) << 12:#x}"
+
+
+def describe_space(h: Hart) -> list[str]:
+    """The stages of translation of a hart's current mode; none in M-mode."""
+    if h.priv == M_MODE:
+        return []
+    if h.v:
+        return [describe_stage(h, STAGE_VS), describe_stage(h, STAGE_G)]
+    return [describe_stage(h, STAGE_S)]
+
+
 class _Writer:
     """Makes lines of a walk's steps."""
 
@@ -263,16 +286,7 @@ class _Writer:
         return f"guest-physical {self.guest_physical:#x}"
 
     def _head(self, stage: int) -> None:
-        root = root_of(self.h, stage)
-        mode = get(root, SATP.MODE)
-        name = _MODE_NAMES.get(mode, f"reserved mode {mode}")
-        if mode == MODE_BARE:
-            self.lines.append(f"{_STAGE_REGISTERS[stage]}: Bare, not translated")
-            return
-        if stage == STAGE_G:
-            name += "x4"
-        table = get(root, SATP.PPN) << 12
-        self.lines.append(f"{_STAGE_REGISTERS[stage]}: {name}, root table {table:#x}")
+        self.lines.append(describe_stage(self.h, stage))
 
     def _write_physical(self, physical: int) -> None:
         h = self.h

@@ -218,7 +218,7 @@ def test_traps_translations_and_faults(rvemu: Run, guest: Guest) -> None:
     assert lines[0] == "0 mmu U fetch 0x0 refused: access fault"
     assert "0 trap U->M instruction access fault epc=0x0 tval=0x0" in lines[1]
     assert lines[3] == "  fetch at 0x0 in U-mode"
-    assert "satp: Sv39, root table 0x0" in lines[4]
+    assert "satp: Sv39, ASID 0, root table 0x0" in lines[4]
 
 
 def test_a_signature(rvemu: Run, tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ def test_a_walk_that_succeeds(rig: Rig) -> None:
     assert walk.steps[-1].flags == "VRW---AD"
     text = str(walk)
     assert text.splitlines()[0] == "store at 0x12345678 in S-mode"
-    assert "satp: Sv39, root table" in text
+    assert "satp: Sv39, ASID 0, root table" in text
     assert "-> 4 KiB page 0x80003000" in text
     assert "=> physical 0x80003678, memory; PMP entry 15 (NAPOT" in text
 
@@ -175,8 +175,8 @@ def test_both_stages(guest: Rig) -> None:
     lines = str(walk).splitlines()
     assert lines[:3] == [
         "load at 0x12345678 in VS-mode",
-        f"vsatp: Sv39, root table {(guest.h.vsatp & ((1 << 44) - 1)) << 12:#x}",
-        f"hgatp: Sv39x4, root table {(guest.h.hgatp & ((1 << 44) - 1)) << 12:#x}",
+        f"vsatp: Sv39, ASID 0, root table {(guest.h.vsatp & ((1 << 44) - 1)) << 12:#x}",
+        f"hgatp: Sv39x4, VMID 0, root table {(guest.h.hgatp & ((1 << 44) - 1)) << 12:#x}",
     ]
     assert f"    G stage of the table entry at {walk.steps[1].entry:#x}" in lines
     assert f"    G stage of guest-physical {GPA | 0x678:#x}" in lines
