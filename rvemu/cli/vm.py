@@ -17,6 +17,8 @@ examples:
   rvemu vm --guest tinyos-s --trace-exits         each exit as a line, on stderr
   rvemu vm guest.elf --sbi                        it starts in S-mode; the VMM is its firmware
   rvemu vm a.elf b.elf --shares 1,3               two at once, one hart, turns 1 to 3
+  rvemu vm --guest tinyos-s --mode trap-and-emulate --quirk status           it breaks
+  rvemu vm --guest tinyos-s --mode trap-and-emulate --quirk status --patch   and is right again
   rvemu vm --guest tinyos-s --control             the control structure at the end, by field
 
 The emulated M-, S- and U-mode of a guest are explained in docs/vmm.md, and so is the table.
@@ -41,6 +43,7 @@ from rvemu.cli.run import UNFINISHED, exit_status
 from rvemu.errors import RvemuError
 from rvemu.hart.extensions import DEFAULT_ISA, parse_isa
 from rvemu.machine import Reason
+from rvemu.virtualizable import QUIRKS
 from rvemu.vmm.comparison import Measured, differences, measure, table
 from rvemu.vmm.exits import Exit
 from rvemu.vmm.hardware import Hardware
@@ -49,6 +52,7 @@ from rvemu.vmm.rounds import run_in_turns
 from rvemu.vmm.virtual_machine import EMULATE, MODES, Run, VirtualMachine
 
 ALL = "all"
+PATCHABLE = "trap-and-emulate"
 FAILED = 1
 
 
@@ -89,6 +93,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="STRING",
         help="what the virtual harts implement; there is no H in a virtual machine",
     )
+    group.add_argument(
+        "--quirk",
+        action="append",
+        default=[],
+        choices=QUIRKS,
+        help="a hart on which these do not trap in U-mode (rvemu virtualizable --quirk)",
+    )
+    group.add_argument(
+        "--patch",
+        action="store_true",
+        help="mode trap-and-emulate: scan the guest's kernel, and patch what does not trap",
+    )
     seeing = parser.add_argument_group("seeing what happens")
     seeing.add_argument("--trace-exits", action="store_true", help="a line for each exit")
     seeing.add_argument("--accounting", action="store_true", help="the table of exits at the end")
@@ -106,6 +122,8 @@ def execute(arguments: argparse.Namespace) -> int:
     guests = _guests(arguments)
     if arguments.control and arguments.mode != "hardware":
         raise RvemuError("--control: only mode hardware has a control structure")
+    if arguments.patch and arguments.mode not in (PATCHABLE, ALL):
+        raise RvemuError(f"--patch is a variant of mode {PATCHABLE}")
     if arguments.report is not None and arguments.mode != ALL:
         raise RvemuError("--report compares modes: give --mode all")
     if arguments.mode == ALL:
@@ -154,6 +172,8 @@ def _build(
         isa=arguments.isa,
         engine=arguments.engine,
         sbi=sbi,
+        quirks=sum({QUIRKS[quirk] for quirk in arguments.quirk}),
+        patch=arguments.patch and mode == PATCHABLE,
         output=output,
     )
     if arguments.trace_exits:

@@ -10,6 +10,7 @@ page_tables.py         tables that the VMM makes: shadow tables and G-stage tabl
 virtual_hart.py        the parts of a virtual hart's life that all modes share
 shadow.py              shadow page tables, and how they follow the guest's own
 trap_and_emulate.py    the mode of a hart without support for virtualization
+patch.py               its variant for harts that are not virtualizable: scan-and-patch
 hardware.py            the mode of a hart with the hypervisor extension
 control.py             the control structure of that mode: four areas, by field
 sbi.py                 the firmware of guests that start in S-mode

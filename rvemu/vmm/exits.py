@@ -19,6 +19,8 @@ class ExitReason(StrEnum):
     GUEST_FAULT = "guest's own fault"  # the guest's own tables or instructions refuse it
     MMIO = "device access"
     INTERPRETED = "interpreted instruction"  # where state or place allows no direct execution
+    SCAN = "block scanned"  # binary translation
+    PATCHED = "patched instruction"
     TIMER = "timer or turn"  # the time came to look at the guest, or at another one
 
 

@@ -19,6 +19,7 @@ from rvemu.clock import CLOCKS_PER_TICK
 from rvemu.engine import make_engine
 from rvemu.errors import RvemuError
 from rvemu.hart.csr_environment import write_menvcfg
+from rvemu.hart.decoded import invalidate_physical
 from rvemu.hart.extensions import Ext
 from rvemu.hart.floating import update_fp_fast
 from rvemu.hart.privilege import set_privilege
@@ -164,6 +165,16 @@ class Host:
         """Pages of tables that are not used any more."""
         self._pages.extend(pages)
         self.stale = True
+
+    def write_code(self, address: int, code: bytes) -> None:
+        """Write instructions to the VMM's memory, which guests will execute."""
+        self._ram.write(address, code)
+        if self.shared.pool_used:
+            invalidate_physical(self.hart, address, len(code))
+
+    def clear_code(self, page: int) -> None:
+        """Make a page of instructions zeros."""
+        self.write_code(page, bytes(PAGE_SIZE))
 
     # --- World switch ------------------------------------------------------------------------
 

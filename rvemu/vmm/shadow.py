@@ -19,15 +19,16 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 
 from rvemu.hart.exceptions import FETCH, LOAD, STORE
-from rvemu.hart.fields import MENVCFG, MODE_SV39, MSTATUS, SATP
+from rvemu.hart.fields import MENVCFG, MODE_SV39, MSTATUS, PTE, SATP
 from rvemu.hart.pmp import pmp_page_permissions
 from rvemu.hart.pte import Verdict
-from rvemu.hart.state import M_MODE, Hart
+from rvemu.hart.state import M_MODE, U_MODE, Hart
 from rvemu.hart.walk import MAY_STORE, OK, translate_stages
 from rvemu.lang import get
 from rvemu.vmm.host import OutOfFrames
 from rvemu.vmm.monitor import PAGE_MASK, Monitor
 from rvemu.vmm.page_tables import EXECUTE, READ, WRITE, PageTable
+from rvemu.vmm.patch import Patcher
 
 # Views kept for one guest.
 VIEWS = 32
@@ -78,6 +79,10 @@ class Shadows:
         self.frames: dict[int, Frame] = {}
         # The entries that allow stores to a frame.
         self._writers: dict[int, set[tuple[View, int]]] = {}
+        #: Copies of kernel code to execute in place of the guest's own, if that is to be patched.
+        self.patcher: Patcher | None = None
+        # The entries that map a copy, by its page.
+        self._executors: dict[int, set[tuple[View, int]]] = {}
 
     def __len__(self) -> int:
         return len(self._views)
@@ -128,6 +133,9 @@ class Shadows:
         self._views.clear()
         self.frames.clear()
         self._writers.clear()
+        self._executors.clear()
+        if self.patcher is not None:
+            self.patcher.forget()
 
     # --- Filling -----------------------------------------------------------------------------
 
@@ -185,8 +193,16 @@ class Shadows:
         index = table.find(address)
         words = self._host.words
         target = page + self._monitor.to_physical
+        if self.patcher is not None and self._monitor.hart.priv != U_MODE:
+            copies = self.patcher.copies
+            if access == FETCH:
+                target = self.patcher.copy_of(page).physical
+                self._protect(page)
+                self._executors.setdefault(page, set()).add((view, address))
+            elif page in copies and (view, address) in self._executors.get(page, ()):
+                return NOT_MEMORY  # the entry is the copy's; the guest accesses its own code
         if index is not None and (old := words[index]):
-            if (old & 0x3F_FFFF_FFFF_FC00) << 2 == target:
+            if (old & PTE.PPN.mask) << 2 == target:
                 permissions |= old & (READ | WRITE | EXECUTE)
             else:
                 self._host.stale = True
@@ -199,7 +215,7 @@ class Shadows:
     def protected(self, page: int) -> bool:
         """Whether stores to a page must come to the VMM: the guest's page tables, and words of the
         host's interface (`tohost`)."""
-        if page in self.frames:
+        if page in self.frames or (self.patcher is not None and page in self.patcher.copies):
             return True
         shared = self._monitor.shared
         return any(shared.watched[n] & PAGE_MASK == page for n in range(2) if shared.watched[n])
@@ -228,6 +244,10 @@ class Shadows:
     def stored(self, page: int) -> None:
         """Something was stored to a guest-physical page: drop what depended on what it changed. A
         frame that nothing depends on any more is an ordinary page again."""
+        if self.patcher is not None and page in self.patcher.copies:
+            for view, address in self._executors.pop(page, ()):
+                self._zap(view, address)
+            self.patcher.drop(page)
         frame = self.frames.get(page)
         if frame is None:
             return

@@ -14,10 +14,12 @@ from rvemu.hart.exceptions import FETCH, LOAD, STORE, Cause
 from rvemu.hart.fields import MSTATUS
 from rvemu.hart.floating import update_fp_fast
 from rvemu.hart.state import M_MODE, S_MODE, STOP_BUDGET, STOP_OWNED, U_MODE, Hart, Shared
+from rvemu.hart.walk import OK, translate_stages
 from rvemu.isa.decoder import row_of
 from rvemu.vmm.exits import ExitReason
 from rvemu.vmm.host import ENTER_U, ENTER_U_FENCED, Host
-from rvemu.vmm.monitor import Monitor
+from rvemu.vmm.monitor import PAGE_MASK, Monitor
+from rvemu.vmm.patch import Patcher
 from rvemu.vmm.shadow import FILLED, NOT_MEMORY, PROTECTED, Shadows
 
 _PAGE_FAULTS = {
@@ -55,7 +57,7 @@ class TrapAndEmulate(Monitor):
         self.shadows.forget()
 
     def frames_stored(self, frames: Sequence[int]) -> None:
-        if self.shadows.frames:
+        if self.shadows.frames or self.shadows.patcher is not None:
             for frame in frames:
                 self.shadows.stored(frame)
 
@@ -130,12 +132,28 @@ class TrapAndEmulate(Monitor):
             self.interpret()
 
     def _emulate(self, h: Hart, raw: int) -> None:
+        if self.shadows.patcher is not None and h.priv != U_MODE:
+            self._meet_trap(h, self.shadows.patcher)
+            return
         known = self._known.get((raw, h.extensions))
         if known is None:
             known = self._known[raw, h.extensions] = classify(raw, h.extensions)
         self.note(known.reason, raw, known.action, raw)
         self.execute(raw)
         if known.protects:
+            self.forget()
+
+    def _meet_trap(self, h: Hart, patcher: Patcher) -> None:
+        """A trap in the copy of the guest's code: a block to scan, or a sensitive instruction."""
+        outcome, physical, _ = translate_stages(h, h.pc, FETCH, h.priv, 0, None)
+        if outcome == OK and patcher.scan(physical & PAGE_MASK, physical & 0xFFF):
+            self.note(ExitReason.SCAN, h.pc, "a block was scanned and patched")
+            return
+        self.note(ExitReason.PATCHED, h.pc, "the patched instruction is executed by the model")
+        privileged = h.priv == M_MODE
+        before = bytes(h.pmpcfg), bytes(h.pmpaddr)
+        self.interpret()
+        if privileged and (bytes(h.pmpcfg), bytes(h.pmpaddr)) != before:
             self.forget()
 
     def _call(self, h: Hart) -> None:

@@ -13,6 +13,7 @@ from rvemu.vmm.exits import Exit, ExitReason
 from rvemu.vmm.hardware import Hardware
 from rvemu.vmm.host import Host
 from rvemu.vmm.monitor import Monitor
+from rvemu.vmm.patch import Patcher
 from rvemu.vmm.sbi import Firmware, UnhandledExitError
 from rvemu.vmm.trap_and_emulate import TrapAndEmulate
 
@@ -56,8 +57,9 @@ class VirtualMachine:
     """A machine of one virtual hart, without H, in a mode of MODES.
 
     host: what it runs on; guests that share one get a bank of its memory each. memory: bytes of
-    guest-physical RAM. sbi: the guest starts in S-mode, and the VMM is its firmware. Raises
-    `RvemuError` where these can't be had.
+    guest-physical RAM. sbi: the guest starts in S-mode, and the VMM is its firmware.
+    quirks: QUIRK_* of the hart (rvemu.hart.state). patch: scan and patch the guest's kernel, so
+    that these do not matter. Raises `RvemuError` where these can't be had.
     """
 
     def __init__(
@@ -71,6 +73,8 @@ class VirtualMachine:
         pmp: int = 16,
         engine: str = "native",
         sbi: bool = False,
+        quirks: int = 0,
+        patch: bool = False,
         output: Callable[[bytes], None] | None = None,
     ) -> None:
         if mode not in MODES:
@@ -89,6 +93,13 @@ class VirtualMachine:
             engine=engine if mode == EMULATE else self._make_monitor,
             output=output,
         )
+        self.machine.hart.state.quirks = quirks
+        if self.host is not None:
+            self.host.hart.quirks = quirks
+        if patch:
+            if mode != TrapAndEmulate.name or not isinstance(self.monitor, TrapAndEmulate):
+                raise RvemuError(f"patching is a variant of trap-and-emulate, not of {mode}")
+            self.monitor.shadows.patcher = Patcher(self.monitor)
         #: What its exits were, and cost.
         self.accounting = self.monitor.accounting if self.monitor is not None else Accounting()
         #: Told of each exit.

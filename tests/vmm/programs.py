@@ -28,10 +28,21 @@ def virtual_machine(
     memory: int = 32 << 20,
     sbi: bool = False,
     name: str = "guest",
+    quirks: int = 0,
+    patch: bool = False,
 ) -> tuple[VirtualMachine, Output]:
     """A virtual machine with a guest loaded, and what it will print."""
     output = Output()
-    machine = VirtualMachine(mode, host, memory=memory, sbi=sbi, output=output, name=name)
+    machine = VirtualMachine(
+        mode,
+        host,
+        memory=memory,
+        sbi=sbi,
+        output=output,
+        name=name,
+        quirks=quirks,
+        patch=patch,
+    )
     machine.load(guest)
     return machine, output
 
