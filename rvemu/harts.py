@@ -61,6 +61,8 @@ class HartView:
     def __setitem__(self, name: str, value: int) -> None:
         h = self.state
         if name == "pc":
+            if value & (1 | h.pc_align_mask):
+                raise RvemuError(f"pc {value:#x} is not where an instruction can be")
             h.pc = value & M64
         elif name in _X:
             if _X[name]:

@@ -356,3 +356,15 @@ def test_an_image_outside_memory_is_said_to_be_before_its_symbols() -> None:
     program = elf(bytes(0x3000), tohost=0x2000)
     with pytest.raises(RvemuError, match="is outside RAM"):
         Machine(memory=0x2000, engine="reference").load(program)
+
+
+def test_the_program_counter_is_aligned(engine: str) -> None:
+    machine = machine_with(engine, SPIN)
+    for odd in (BASE + 1, -1):
+        with pytest.raises(RvemuError, match="is not where an instruction can be"):
+            machine.hart["pc"] = odd
+    machine.hart["misa.C"] = 0
+    with pytest.raises(RvemuError, match="is not where"):
+        machine.hart["pc"] = BASE + 2
+    machine.hart["pc"] = BASE + 4
+    assert machine.hart.pc == BASE + 4
