@@ -71,6 +71,8 @@ class Hardware(TrapAndEmulate):
 
     def __init__(self, host: Host, shared: Shared, harts: Sequence[Hart]) -> None:
         super().__init__(host, shared, harts)
+        # Whose state the hart holds while this guest is in VS-mode. (Else, the monitor's own.)
+        self._assisted = object()
         self._table = PageTable(host, 3, wide=True)
         self.hgatp = put(self._table.register(), HGATP.VMID, host.banks)
 
@@ -89,7 +91,8 @@ class Hardware(TrapAndEmulate):
     def advance(self, h: Hart) -> None:
         if h.priv == M_MODE or h.data_priv != h.priv or h.trap_hooks & 1:
             # M-mode; or somebody wants to see traps that the hart would take by itself.
-            self.host.resident = None
+            if self.host.resident is self._assisted:
+                self.host.resident = None
             super().advance(h)
             return
         host = self.host
@@ -118,8 +121,8 @@ class Hardware(TrapAndEmulate):
         host = self.host
         host.load_registers(h)
         fenced = False
-        if host.resident is not self:
-            host.resident = self
+        if host.resident is not self._assisted:
+            host.resident = self._assisted
             fenced = True
             write_satp(p, 0)  # HS-mode is not translated
             p.hgatp = self.hgatp

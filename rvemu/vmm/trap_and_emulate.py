@@ -74,8 +74,10 @@ class TrapAndEmulate(Monitor):
         p = host.hart
         host.become(M_MODE)
         host.load_registers(h)
-        p.mie = 0
-        p.medeleg = 0
+        if host.resident is not self:
+            # Counters and cache-block operations trap as well: the model knows who may use them.
+            host.resident = self
+            p.mie = p.medeleg = p.mcounteren = p.senvcfg = 0
         p.mepc = h.pc
         p.mscratch = view.satp
         status = MSTATUS.MPIE.mask | (h.mstatus & _FS)

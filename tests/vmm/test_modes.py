@@ -3,8 +3,11 @@
 import pytest
 
 from rvemu.guests import expected_output
+from rvemu.hart.extensions import DEFAULT_ISA, parse_isa
 from rvemu.machine import Machine
 from rvemu.vmm.exits import Exit, ExitReason
+from rvemu.vmm.host import Host
+from rvemu.vmm.rounds import run_in_turns
 from rvemu.vmm.virtual_machine import EMULATE, MODES, VirtualMachine
 from tests.vmm.programs import DIRECT, bundled, virtual_machine, visible
 
@@ -128,3 +131,19 @@ def test_breakpoints_and_steps_see_the_virtual_machine(mode: str) -> None:
 def test_a_virtual_hart_has_no_h() -> None:
     for mode in MODES:
         assert VirtualMachine(mode, memory=16 << 20).machine.hart["misa.H"] == 0
+
+
+def test_guests_of_different_modes_share_a_host() -> None:
+    """Each mode sets up the hart for itself, whatever ran before."""
+    host = Host(parse_isa(DEFAULT_ISA))
+    machines, outputs = [], []
+    for mode in (*DIRECT, *DIRECT):
+        path, sbi = bundled("tinyos-s")
+        machine, output = virtual_machine(mode, path, sbi=sbi, host=host)
+        machines.append(machine)
+        outputs.append(output)
+    runs = run_in_turns(machines, [1, 2, 3, 4])
+    assert all(run.passed for run in runs)
+    assert all(bytes(output) == expected_output("tinyos-s") for output in outputs)
+    states = [visible(machine.machine.hart.state) for machine in machines]
+    assert states[0] == states[1] == states[2] == states[3]
