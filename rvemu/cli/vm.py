@@ -105,6 +105,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="mode trap-and-emulate: scan the guest's kernel, and patch what does not trap",
     )
+    debugging = parser.add_argument_group("debugging (docs/gdb.md)")
+    debugging.add_argument(
+        "--gdb",
+        nargs="?",
+        const=":1234",
+        metavar="ADDR",
+        help="wait for gdb at HOST:PORT, :PORT or unix:PATH (default: :1234): it sees the guest's "
+        "own addresses and virtual privilege",
+    )
+    debugging.add_argument(
+        "--gdb-wait", action="store_true", help="do not start the guest before gdb does"
+    )
     seeing = parser.add_argument_group("seeing what happens")
     seeing.add_argument("--trace-exits", action="store_true", help="a line for each exit")
     seeing.add_argument("--accounting", action="store_true", help="the table of exits at the end")
@@ -126,6 +138,10 @@ def execute(arguments: argparse.Namespace) -> int:
         raise RvemuError(f"--patch is a variant of mode {PATCHABLE}")
     if arguments.report is not None and arguments.mode != ALL:
         raise RvemuError("--report compares modes: give --mode all")
+    if arguments.gdb is not None and (arguments.mode == ALL or len(guests) > 1 or arguments.json):
+        raise RvemuError("--gdb debugs one guest, in one mode, at its console")
+    if arguments.gdb_wait and arguments.gdb is None:
+        arguments.gdb = ":1234"
     if arguments.mode == ALL:
         if len(guests) != 1:
             raise RvemuError(f"--mode all compares the modes on one guest, not {len(guests)}")
@@ -199,7 +215,19 @@ def _run_one(arguments: argparse.Namespace, path: Path, sbi: bool) -> int:
     output = _Collected() if arguments.json else None
     machine = _build(arguments, arguments.mode, sbi, output=output)
     machine.load(path)
-    session = Session(machine.machine, _say, reboot=False)
+    if arguments.gdb is not None:
+        from rvemu.debug.session import DebugSession
+
+        session: Session = DebugSession(
+            machine.machine,
+            _say,
+            arguments.gdb,
+            path=path,
+            wait=arguments.gdb_wait,
+            reboot=False,
+        )
+    else:
+        session = Session(machine.machine, _say, reboot=False)
     try:
         if output is None:
             run = machine.run(arguments.max_instructions, runner=session.run)

@@ -137,11 +137,9 @@ class Host:
         self.banks += 1
         size, host, words = guest.region_size[0], guest.region_host[0], guest.region_pages[0]
         self._add_region(self.banks, base, size, host, words)
-        # What the model writes there for the guest concerns what is decoded here.
+        # What the model writes there for the guest concerns what is decoded here. (The guest's own
+        # pool has no pages: nothing is decoded for the virtual hart.)
         guest.pool_host = self.shared.pool_host
-        guest.pool_pages = self.shared.pool_pages
-        guest.pool_used = self.shared.pool_pages
-        guest.pool_owner = self.shared.pool_owner
         guest.undecoded = self.shared.undecoded
         return base
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 
 from rvemu.engine.reference import ReferenceEngine
 from rvemu.errors import RvemuError
+from rvemu.hart.decoded import invalidate_physical
 from rvemu.hart.interrupts import poll
 from rvemu.hart.state import (
     ADDEND,
@@ -107,6 +108,7 @@ class Monitor:
 
     def memory_written(self, address: int, length: int) -> None:
         """The host has written to guest memory: a device, a loader, a debugger."""
+        invalidate_physical(self.hart, address, length)
         self.frames_stored(range(address & PAGE_MASK, address + length, 4096))
 
     def in_ram(self, address: int) -> bool:

@@ -9,6 +9,7 @@ from rvemu.vmm.exits import Exit, ExitReason
 from rvemu.vmm.host import Host
 from rvemu.vmm.rounds import run_in_turns
 from rvemu.vmm.virtual_machine import EMULATE, MODES, VirtualMachine
+from tests.assembler import Assembler, encode
 from tests.vmm.programs import DIRECT, bundled, virtual_machine, visible
 
 GUESTS = ("hello", "traps", "atomics", "tinyos", "tinyos-s")
@@ -147,3 +148,18 @@ def test_guests_of_different_modes_share_a_host() -> None:
     assert all(bytes(output) == expected_output("tinyos-s") for output in outputs)
     states = [visible(machine.machine.hart.state) for machine in machines]
     assert states[0] == states[1] == states[2] == states[3]
+
+
+@pytest.mark.parametrize("mode", DIRECT)
+def test_what_the_host_writes_is_what_runs(mode: str) -> None:
+    """Code that was executed, and so decoded, is written by a debugger or a device."""
+    loop = Assembler(0x8000_0000).label("loop").op("addi", rd=10, rs1=10, imm=1).jal(0, "loop")
+    machine, _ = virtual_machine(mode, loop.elf())
+    machine.run(1000)
+    assert machine.machine.hart["a0"] == 500
+    before = machine.machine.hart["a2"]
+    machine.machine.write_physical(
+        0x8000_0000, encode("addi", rd=12, rs1=12, imm=1).to_bytes(4, "little")
+    )
+    machine.run(1000)
+    assert (machine.machine.hart["a0"], machine.machine.hart["a2"] - before) == (500, 500)
