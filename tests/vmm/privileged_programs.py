@@ -177,12 +177,14 @@ class PrivilegedProgram:
         self._csrw("satp", A0)
 
     def _handlers(self) -> None:
-        """Go on at s11; interrupts are switched off. What can't be fetched goes on in M-mode, for
-        S-mode may not reach it either."""
+        """Go on at s11; interrupts are switched off. An interrupt may have come between a change
+        of a table and its fence, so handlers fence: else what is seen is not defined. What can't be
+        fetched goes on in M-mode, for S-mode may not reach it either."""
         p = self._p
         p.align(4)
         p.label("machine")
         self._csrw("mepc", S11)
+        p.op("sfence.vma", rs1=ZERO, rs2=ZERO)
         p.op("csrrs", rd=T5, rs1=ZERO, csr=csr_number("mcause"))
         p.branch("bge", T5, ZERO, "exception")
         self._csrw("mie", ZERO)
@@ -198,5 +200,6 @@ class PrivilegedProgram:
         p.align(4)
         p.label("supervisor")
         self._csrw("sepc", S11)
+        p.op("sfence.vma", rs1=ZERO, rs2=ZERO)
         self._csrw("sie", ZERO)
         p.op("sret")
