@@ -14,9 +14,9 @@ from rvemu.hart.state import (
     FETCH_ENTRIES,
     FETCH_TAG,
     LOAD_TAG,
+    PAGE_MASK,
     Hart,
 )
-from rvemu.hart.tlb import PAGE_MASK
 from rvemu.isa import INSTRUCTIONS
 from rvemu.isa.decoder import decode
 from rvemu.isa.encoding import Instruction

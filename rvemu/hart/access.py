@@ -33,10 +33,11 @@ from rvemu.hart.state import (
     FETCH_ENTRIES,
     FETCH_TAG,
     LOAD_TAG,
+    PAGE_MASK,
     STORE_TAG,
     Hart,
 )
-from rvemu.hart.tlb import PAGE_MASK, fill_data, fill_fetch
+from rvemu.hart.tlb import fill_data, fill_fetch
 from rvemu.hart.translate import check_pmp, translate
 from rvemu.hart.walk import PAGE_BITS
 from rvemu.lang import (

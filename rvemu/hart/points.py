@@ -17,6 +17,7 @@ from rvemu.hart.exceptions import stop
 from rvemu.hart.state import (
     BREAKPOINTS,
     DEVICE_NONE,
+    PAGE_MASK,
     PASS_CURRENT_WATCHED,
     PASS_NONE,
     STOP_BREAKPOINT,
@@ -27,8 +28,6 @@ from rvemu.hart.state import (
 from rvemu.lang import M64, U1, U64, Static, cold, u64
 
 WATCH_READ, WATCH_WRITE = 1, 2
-
-_PAGE = ~0xFFF & M64
 
 
 def has_breakpoint(h: Hart, address: U64, mask: Static[int]) -> U1:
@@ -49,7 +48,7 @@ def stop_at_breakpoint(h: Hart) -> None:
 
 def page_is_watched(h: Hart, address: U64) -> U1:
     """Whether any byte of a virtual page is watched."""
-    first = address & _PAGE
+    first = address & PAGE_MASK
     for n in range(min(h.shared.watch_count, WATCHPOINTS)):
         i = n & (WATCHPOINTS - 1)
         if h.shared.watch_first[i] <= first | 0xFFF and h.shared.watch_last[i] >= first:

@@ -20,13 +20,14 @@ from rvemu.hart.state import (
     DEVICE_NONE,
     FAST_STORE_TAG,
     LOAD_TAG,
+    PAGE_MASK,
     PAGE_WATCHED,
     STOP_READ,
     STOP_WRITE,
     STORE_TAG,
     Hart,
 )
-from rvemu.hart.tlb import PAGE_MASK, allow_fast_stores, fill_data
+from rvemu.hart.tlb import allow_fast_stores, fill_data
 from rvemu.hart.translate import REPORTED_AS, check_pmp, translate
 from rvemu.hart.walk import MAY_STORE, PAGE_BITS
 from rvemu.lang import (

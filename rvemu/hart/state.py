@@ -40,7 +40,8 @@ FETCH_TAG, FETCH_ADDEND, FETCH_DECODED = 0, 1, 2
 # hardly used is cheap.
 FILL_LOG = 512
 
-# What an empty entry holds in place of a tag.
+# The bits of an address that name its page, which a tag holds; and what an empty entry has there.
+PAGE_MASK = 0xFFFF_FFFF_FFFF_F000
 NO_PAGE = 0xFFFF_FFFF_FFFF_FFFF
 
 # How many translations mmu_hook can note before the host looks: more than one instruction makes.

@@ -33,14 +33,13 @@ from rvemu.hart.state import (
     LOAD_TAG,
     NO_PAGE,
     PAGE_DECODED,
+    PAGE_MASK,
     PAGE_STORED,
     PAGE_WATCHED,
     STORE_TAG,
     Hart,
 )
 from rvemu.lang import M64, U1, U3, U6, U64, Static, fill_words, host_load32, host_store32, u64
-
-PAGE_MASK = ~0xFFF & M64
 
 _SUPERVISOR = (CONTEXT_S, CONTEXT_S_SUM, CONTEXT_U)
 _VIRTUAL = (CONTEXT_VS, CONTEXT_VS_SUM, CONTEXT_VU)

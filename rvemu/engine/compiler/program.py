@@ -10,8 +10,8 @@ from typing import Any
 
 from rvemu.engine.compiler import intrinsics
 from rvemu.engine.compiler.builder import METADATA, mangle
-from rvemu.engine.compiler.signature import STATIC, Signature
-from rvemu.engine.compiler.values import U128_RANGE, CompileError, contains
+from rvemu.engine.compiler.signature import Signature
+from rvemu.engine.compiler.values import CompileError, contains
 from rvemu.lang import Range
 
 
@@ -128,6 +128,3 @@ class Program:
     def text(self) -> str:
         """The module."""
         return "\n\n".join([intrinsics.DECLARATIONS, *self._texts, METADATA])
-
-
-__all__ = ["STATIC", "U128_RANGE", "Compiled", "Program", "is_wide", "parse"]

@@ -22,12 +22,12 @@ from rvemu.hart.state import (
     FETCH_DECODED,
     FETCH_ENTRIES,
     FETCH_TAG,
+    PAGE_MASK,
     STOP_FLUSH,
     Hart,
 )
 from rvemu.isa.decoder import decode
 from rvemu.lang import (
-    M64,
     U1,
     U16,
     U32,
@@ -45,8 +45,6 @@ from rvemu.lang import (
 SLOT_RD, SLOT_RS1, SLOT_RS2, SLOT_RS3, SLOT_IMM = 8, 9, 10, 11, 12
 LONE_SLOTS = 4  # slots that a hart has for lone instructions
 
-PAGE_NUMBER = ~0xFFF & M64
-
 
 def handler_address(index: U16, length: U64) -> U64:
     """The host address of an instruction's first handler. Only native code has handlers: the
@@ -61,7 +59,7 @@ def enter_page(h: Hart) -> U1:
     stop_at_breakpoint(h)
     host = fetch(h, h.pc)
     i = h.ftlb_base + ((h.pc >> 12) & (FETCH_ENTRIES - 1)) * 4
-    if h.ftlb[i + FETCH_TAG] != h.pc & PAGE_NUMBER:
+    if h.ftlb[i + FETCH_TAG] != h.pc & PAGE_MASK:
         return 1
     slots = decode_page(h, physical_address(h, host))
     if slots == 0:
@@ -76,7 +74,7 @@ def mark_breakpoints(h: Hart, slots: U64) -> None:
     """Have the instructions at breakpoints of the virtual page at h.pc be executed alone."""
     for n in range(min(h.shared.breakpoint_count, BREAKPOINTS)):
         address = h.shared.breakpoints[n & (BREAKPOINTS - 1)]
-        if (address ^ h.pc) & PAGE_NUMBER == 0:
+        if (address ^ h.pc) & PAGE_MASK == 0:
             host_store64(u64(slots + (address & 0xFFE) * (SLOT_BYTES // 2)), h.shared.straddling)
             host_store64(u64(slots + PAGE_MARK), 1)
 
