@@ -7,7 +7,8 @@ exits.py               why a guest gave up control, as plain data
 accounting.py          how often, and what it cost
 host.py                the physical machine: a hart, and memory for the VMM's tables
 page_tables.py         tables that the VMM makes: shadow tables and G-stage tables
-virtual_hart.py        the parts of a virtual hart's life that all modes share
+monitor.py             the parts of a virtual hart's life that all modes share
+deprivileged.py        direct execution in U-mode, for modes whose hart need not have H
 shadow.py              shadow page tables, and how they follow the guest's own
 trap_and_emulate.py    the mode of a hart without support for virtualization
 patch.py               its variant for harts that are not virtualizable: scan-and-patch

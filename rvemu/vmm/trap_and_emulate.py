@@ -11,14 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rvemu.hart.exceptions import FETCH, LOAD, STORE, Cause
-from rvemu.hart.fields import MSTATUS
-from rvemu.hart.floating import update_fp_fast
-from rvemu.hart.state import M_MODE, S_MODE, STOP_BUDGET, STOP_OWNED, U_MODE, Hart, Shared
+from rvemu.hart.state import M_MODE, S_MODE, U_MODE, Hart, Shared
 from rvemu.hart.walk import OK, translate_stages
 from rvemu.isa.decoder import row_of
+from rvemu.vmm.deprivileged import Deprivileged
 from rvemu.vmm.exits import ExitReason
-from rvemu.vmm.host import ENTER_U, ENTER_U_FENCED, Host
-from rvemu.vmm.monitor import PAGE_MASK, Monitor
+from rvemu.vmm.host import Host
+from rvemu.vmm.monitor import PAGE_MASK
 from rvemu.vmm.patch import Patcher
 from rvemu.vmm.shadow import FILLED, NOT_MEMORY, PROTECTED, Shadows
 
@@ -28,7 +27,6 @@ _PAGE_FAULTS = {
     Cause.STORE_PAGE_FAULT: STORE,
 }
 _ECALL = 0x73
-_FS = MSTATUS.FS.mask
 
 # CSRs that decide what memory the guest may access at all: PMP.
 _PROTECTION = frozenset([*range(0x3A0, 0x3F0), 0x747])
@@ -43,7 +41,7 @@ class Privileged:
     protects: bool = False  # it changes what memory may be accessed
 
 
-class TrapAndEmulate(Monitor):
+class TrapAndEmulate(Deprivileged):
     """Runs a guest deprivileged, in U-mode."""
 
     name = "trap-and-emulate"
@@ -69,55 +67,8 @@ class TrapAndEmulate(Monitor):
             self.note(ExitReason.INTERPRETED, h.pc, "MPRV is on: executed by the model")
             self.interpret()
             return
-        view = self.shadows.view(h)
-        host = self.host
-        p = host.hart
-        host.become(M_MODE)
-        host.load_registers(h)
-        if host.resident is not self:
-            # Counters and cache-block operations trap as well: the model knows who may use them.
-            host.resident = self
-            p.mie = p.medeleg = p.mcounteren = p.senvcfg = 0
-        p.mepc = h.pc
-        p.mscratch = view.satp
-        status = MSTATUS.MPIE.mask | (h.mstatus & _FS)
-        if (p.mstatus ^ status) & _FS:
-            p.mstatus = status
-            update_fp_fast(p)
-        else:
-            p.mstatus = status
-        if p.satp != view.satp:
-            self.accounting.switches += 1
-        self._load_reservation(h, p)
-        entry = ENTER_U_FENCED if host.stale else ENTER_U
-        host.stale = False
-        before = h.budget
-        reason = host.enter(h, entry)
-        self.accounting.entries += 1
-        self.accounting.direct += before - h.budget
-        host.save_registers(h)
-        self._save_reservation(h, p)
-        if (p.mstatus ^ h.mstatus) & _FS:
-            h.mstatus = (h.mstatus & ~_FS) | (p.mstatus & _FS)
-            update_fp_fast(h)
-        if reason == STOP_OWNED:
-            h.pc = p.mepc
-            self._handle(h, p.mcause, p.mtval)
-        else:
-            assert reason == STOP_BUDGET, f"deprivileged, and stopped for {reason}"
-            h.pc = p.pc
-            self.note(ExitReason.TIMER, h.pc, "the guest's time is looked at")
-
-    def _load_reservation(self, h: Hart, p: Hart) -> None:
-        """What lr has reserved, in the physical machine's addresses."""
-        p.reservation_size = h.reservation_size
-        if h.reservation_size:
-            p.reservation_address = h.reservation_address + self.to_physical
-
-    def _save_reservation(self, h: Hart, p: Hart) -> None:
-        h.reservation_size = p.reservation_size
-        if p.reservation_size:
-            h.reservation_address = p.reservation_address - self.to_physical
+        if self.run_deprivileged(h, self.shadows.view(h).satp):
+            self._handle(h, int(self.host.hart.mcause), int(self.host.hart.mtval))
 
     # --- Exits -------------------------------------------------------------------------------
 
