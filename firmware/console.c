@@ -25,16 +25,8 @@ static bool has_input(void) { return mmio_read8(UART_LSR) & UART_LSR_DR; }
 
 int64_t legacy_getchar(void) { return has_input() ? mmio_read8(UART_THR) : -1; }
 
-// Whether all of a buffer may be the caller's: not the firmware's memory, not past the last
-// address. (Where there is no memory at all, accesses are attempted and fail.)
-static bool is_open(uint64_t address, uint64_t size, uint64_t address_high) {
-    if (address_high != 0 || address + size < address)
-        return false;
-    return address + size <= FIRMWARE_BASE || address >= FIRMWARE_BASE + FIRMWARE_SIZE;
-}
-
 static struct sbi_result console_write(uint64_t count, uint64_t address, uint64_t address_high) {
-    if (!is_open(address, count, address_high))
+    if (address_high != 0 || !is_open(address, count))
         return failure(SBI_ERR_INVALID_PARAM);
     for (uint64_t n = 0; n < count; n++) {
         uint8_t byte;
@@ -46,7 +38,7 @@ static struct sbi_result console_write(uint64_t count, uint64_t address, uint64_
 }
 
 static struct sbi_result console_read(uint64_t count, uint64_t address, uint64_t address_high) {
-    if (!is_open(address, count, address_high))
+    if (address_high != 0 || !is_open(address, count))
         return failure(SBI_ERR_INVALID_PARAM);
     uint64_t n = 0;
     for (; n < count && has_input(); n++)

@@ -45,6 +45,8 @@ struct hart {
     uint64_t fences_from; // harts that wait for this one to do their fence
     struct fence fence;   // what this one asks for
     uint64_t awaited;     // harts that have not done it yet
+    uint64_t environment; // menvcfg, as a kernel finds it first
+    uint64_t locked;      // firmware features that stay as they are, a mask of their numbers
 };
 
 extern struct hart harts[MAX_HARTS];
@@ -63,10 +65,14 @@ __attribute__((noreturn)) void enter_supervisor(uint64_t a0, uint64_t a1, uint64
 __attribute__((noreturn)) void wait_anew(uint64_t hart);
 
 // setup.c
-void setup_hart(void);
+void setup_hart(uint64_t self);
+uint64_t read_environment(void);
+uint64_t write_environment(uint64_t value);
+bool is_open(uint64_t address, uint64_t size);
 bool try_load8(uint64_t address, uint8_t *value);
 bool try_load64(uint64_t address, uint64_t *value);
 bool try_store8(uint64_t address, uint8_t value);
+bool try_store32(uint64_t address, uint32_t value);
 
 // remote.c
 void send_message(uint64_t hart);
@@ -75,6 +81,9 @@ bool hart_mask(uint64_t mask, uint64_t base, uint64_t *harts_meant);
 
 // hsm.c
 __attribute__((noreturn)) void hart_wait(uint64_t self);
+
+// fwft.c
+void reset_features(uint64_t self);
 
 // console.c
 void print(const char *text);
@@ -93,6 +102,7 @@ struct sbi_result sbi_hsm(uint64_t function, const uint64_t *args);
 struct sbi_result sbi_srst(uint64_t function, const uint64_t *args);
 struct sbi_result sbi_dbcn(uint64_t function, const uint64_t *args);
 struct sbi_result sbi_pmu(uint64_t function, const uint64_t *args);
+struct sbi_result sbi_fwft(uint64_t function, const uint64_t *args);
 int64_t legacy_getchar(void);
 
 void sbi_call_handler(struct trap_frame *frame);

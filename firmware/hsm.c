@@ -10,8 +10,10 @@
 #define SUSPEND_RETENTIVE     0x00000000
 #define SUSPEND_NON_RETENTIVE 0x80000000
 
-static bool is_firmware(uint64_t address) {
-    return address >= FIRMWARE_BASE && address < FIRMWARE_BASE + FIRMWARE_SIZE;
+// Whether S-mode can start at an address.
+static bool is_start(uint64_t address) {
+    uint8_t byte;
+    return address % 2 == 0 && is_open(address, 2) && try_load8(address, &byte);
 }
 
 // Wait, stopped, until a hart_start; meanwhile do what other harts want.
@@ -23,6 +25,7 @@ void hart_wait(uint64_t self) {
             uint64_t start = hart->start, opaque = hart->opaque;
             atomic_write(hart->state, HART_STARTED);
             csr_clear(mip, MIP_SSIP | MIP_STIP);
+            reset_features(self);
             enter_supervisor(self, opaque, start);
         }
         wfi();
@@ -33,8 +36,7 @@ void hart_wait(uint64_t self) {
 static struct sbi_result hart_start(uint64_t target, uint64_t start, uint64_t opaque) {
     if (target >= hart_count)
         return failure(SBI_ERR_INVALID_PARAM);
-    uint8_t byte;
-    if (is_firmware(start) || start % 2 != 0 || !try_load8(start, &byte))
+    if (!is_start(start))
         return failure(SBI_ERR_INVALID_ADDRESS);
     struct hart *hart = &harts[target];
     if (atomic_read(hart->state) != HART_STOPPED)
@@ -51,9 +53,7 @@ static struct sbi_result hart_suspend(uint64_t self, uint32_t type, uint64_t res
                                       uint64_t opaque) {
     if (type != SUSPEND_RETENTIVE && type != SUSPEND_NON_RETENTIVE)
         return failure(SBI_ERR_INVALID_PARAM);
-    uint8_t byte;
-    if (type == SUSPEND_NON_RETENTIVE &&
-        (is_firmware(resume) || resume % 2 != 0 || !try_load8(resume, &byte)))
+    if (type == SUSPEND_NON_RETENTIVE && !is_start(resume))
         return failure(SBI_ERR_INVALID_ADDRESS);
     struct hart *hart = &harts[self];
     atomic_write(hart->state, HART_SUSPENDED);

@@ -20,7 +20,7 @@ static uint64_t next_address(uint64_t information) {
 }
 
 void boot_main(uint64_t self, void *device_tree, uint64_t information) {
-    setup_hart();
+    setup_hart(self);
     hart_count = device_tree_harts(device_tree);
     if (hart_count > MAX_HARTS)
         hart_count = MAX_HARTS;
@@ -47,6 +47,6 @@ void boot_main(uint64_t self, void *device_tree, uint64_t information) {
 }
 
 void secondary_main(uint64_t self) {
-    setup_hart();
+    setup_hart(self);
     hart_wait(self);
 }

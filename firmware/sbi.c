@@ -2,7 +2,7 @@
 #include "firmware.h"
 #include "riscv.h"
 
-#define SPEC_VERSION (2 << 24) // 2.0
+#define SPEC_VERSION (3 << 24) // 3.0
 #define IMPL_ID      0x7276    // "rv", not a registered number
 #define IMPL_VERSION 1
 
@@ -12,7 +12,7 @@ static const struct extension {
 } extensions[] = {
     {SBI_EXT_BASE, sbi_base}, {SBI_EXT_TIME, sbi_time},     {SBI_EXT_IPI, sbi_ipi},
     {SBI_EXT_HSM, sbi_hsm},   {SBI_EXT_RFENCE, sbi_rfence}, {SBI_EXT_SRST, sbi_srst},
-    {SBI_EXT_DBCN, sbi_dbcn}, {SBI_EXT_PMU, sbi_pmu},
+    {SBI_EXT_DBCN, sbi_dbcn}, {SBI_EXT_PMU, sbi_pmu},   {SBI_EXT_FWFT, sbi_fwft},
 };
 
 static const struct extension *find(uint64_t id) {

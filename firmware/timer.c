@@ -19,7 +19,7 @@ struct sbi_result sbi_srst(uint64_t function, const uint64_t *args) {
     if (function != SBI_SRST_SYSTEM_RESET)
         return failure(SBI_ERR_NOT_SUPPORTED);
     uint32_t type = (uint32_t)args[0], reason = (uint32_t)args[1];
-    if (type > SBI_RESET_TYPE_WARM_REBOOT)
+    if (type > SBI_RESET_TYPE_WARM_REBOOT || reason > SBI_RESET_REASON_FAILURE)
         return failure(SBI_ERR_INVALID_PARAM);
     if (type == SBI_RESET_TYPE_SHUTDOWN)
         board_finish(reason == SBI_RESET_REASON_NONE ? 0 : 1);

@@ -15,6 +15,7 @@
 #define SBI_EXT_SRST             0x53525354 // "SRST"
 #define SBI_EXT_PMU              0x504d55   // "PMU"
 #define SBI_EXT_DBCN             0x4442434e // "DBCN"
+#define SBI_EXT_FWFT             0x46574654 // "FWFT"
 
 #define SBI_BASE_GET_SPEC_VERSION  0
 #define SBI_BASE_GET_IMPL_ID       1
@@ -29,18 +30,33 @@
 #define SBI_DBCN_CONSOLE_WRITE     0
 #define SBI_DBCN_CONSOLE_READ      1
 #define SBI_DBCN_CONSOLE_WRITE_BYTE 2
+#define SBI_FWFT_SET               0
+#define SBI_FWFT_GET               1
 
 #define SBI_SUCCESS               0
 #define SBI_ERR_FAILED            (-1)
 #define SBI_ERR_NOT_SUPPORTED     (-2)
 #define SBI_ERR_INVALID_PARAM     (-3)
+#define SBI_ERR_DENIED            (-4)
 #define SBI_ERR_INVALID_ADDRESS   (-5)
 #define SBI_ERR_ALREADY_AVAILABLE (-6)
+#define SBI_ERR_ALREADY_STARTED   (-7)
+#define SBI_ERR_ALREADY_STOPPED   (-8)
+#define SBI_ERR_NO_SHMEM          (-9)
+#define SBI_ERR_DENIED_LOCKED     (-14)
 
 #define SBI_RESET_TYPE_SHUTDOWN    0
 #define SBI_RESET_TYPE_WARM_REBOOT 2
 #define SBI_RESET_REASON_NONE      0
 #define SBI_RESET_REASON_FAILURE   1
+
+#define SBI_FWFT_MISALIGNED_EXC_DELEG  0
+#define SBI_FWFT_LANDING_PAD           1
+#define SBI_FWFT_SHADOW_STACK          2
+#define SBI_FWFT_DOUBLE_TRAP           3
+#define SBI_FWFT_PTE_AD_HW_UPDATING    4
+#define SBI_FWFT_POINTER_MASKING_PMLEN 5
+#define SBI_FWFT_LOCK                  1
 
 struct sbi_result {
     int64_t error;
