@@ -2,7 +2,7 @@
 
 The virtual hart's M-mode is the host's (`owned_levels`), in all modes alike: a call of the guest's
 kernel is taken as a trap into M-mode, answered here, and returned from with an `mret`. Base, timer,
-console, reset and hart-state extensions, and the legacy console (SBI 2.0).
+console, reset and hart-state extensions, and the legacy console (SBI 3.0).
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from rvemu.hart.fields import MENVCFG, MIP
 from rvemu.hart.privilege import set_privilege
 from rvemu.hart.state import S_MODE, Hart
 from rvemu.hart.traps import return_from_m
-from rvemu.lang import M64
+from rvemu.lang import M32, M64
 from rvemu.machine import Machine
 from rvemu.traps import cause_name
 from rvemu.vmm.host import LEVEL_M
@@ -26,8 +26,8 @@ from rvemu.vmm.host import LEVEL_M
 PUTCHAR, SHUTDOWN, BASE = 0x01, 0x08, 0x10
 TIME, RESET_EXTENSION, CONSOLE, HSM = 0x54494D45, 0x53525354, 0x4442434E, 0x48534D
 
-SUCCESS, NOT_SUPPORTED, INVALID_PARAM, ALREADY_AVAILABLE = 0, -2, -3, -6
-_VERSION = 2 << 24  # 2.0
+SUCCESS, FAILED, NOT_SUPPORTED, INVALID_PARAM, ALREADY_AVAILABLE = 0, -1, -2, -3, -6
+_VERSION = 3 << 24  # 3.0
 _IMPLEMENTATION = 0x7276
 
 _A0, _A1, _A2, _A6, _A7 = 10, 11, 12, 16, 17
@@ -119,8 +119,8 @@ class Firmware:
     def _reset(self, h: Hart, function: int) -> Result:
         if function != 0:
             return NOT_SUPPORTED, 0
-        kind, reason = h.x[_A0], h.x[_A1]
-        if kind not in (0, 1, 2):
+        kind, reason = h.x[_A0] & M32, h.x[_A1] & M32
+        if kind > 2 or reason > 1:  # reserved
             return INVALID_PARAM, 0
         failed = FAIL | 1 << 16
         self._finish(RESET if kind else failed if reason else PASS)
@@ -142,12 +142,17 @@ class Firmware:
         return SUCCESS, length
 
     def _hart_state(self, h: Hart, function: int) -> Result:
-        """One hart, which is started."""
-        if h.x[_A0] != 0:
-            return INVALID_PARAM, 0
+        """One hart, which is started; nobody could start it again if it stopped."""
+        argument = h.x[_A0]
+        if function == 0:
+            return (ALREADY_AVAILABLE if argument == 0 else INVALID_PARAM), 0
+        if function == 1:
+            return FAILED, 0
         if function == 2:
-            return SUCCESS, 0
-        return (ALREADY_AVAILABLE if function == 0 else NOT_SUPPORTED), 0
+            return (SUCCESS if argument == 0 else INVALID_PARAM), 0
+        if function == 3:  # to suspend by default, or in a way that there is not
+            return (NOT_SUPPORTED if argument & M32 in (0, 1 << 31) else INVALID_PARAM), 0
+        return NOT_SUPPORTED, 0
 
     # --- The machine -------------------------------------------------------------------------
 
