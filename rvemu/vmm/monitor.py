@@ -71,16 +71,20 @@ class Monitor:
         if h.device_state != DEVICE_NONE:
             self.interpret()  # the instruction whose device access the machine has made
         else:
-            poll(h)
+            self.poll(h)
         while True:
             if h.stop_reason:
                 if h.stop_reason != STOP_FLUSH:
                     return int(h.stop_reason)
                 h.stop_reason = STOP_NONE  # other instructions than before: nothing is kept of them
             elif h.budget < 0:
-                poll(h)
+                self.poll(h)
             else:
                 self.advance(h)
+
+    def poll(self, h: Hart) -> None:
+        """What is due between two instructions: an interrupt, or a reason to stop."""
+        poll(h)
 
     def advance(self, h: Hart) -> None:
         """Run the guest for at least one instruction, and at most budget + 1."""

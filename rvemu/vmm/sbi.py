@@ -26,9 +26,10 @@ from rvemu.vmm.host import LEVEL_M
 PUTCHAR, SHUTDOWN, BASE = 0x01, 0x08, 0x10
 TIME, RESET_EXTENSION, CONSOLE, HSM = 0x54494D45, 0x53525354, 0x4442434E, 0x48534D
 
-SUCCESS, FAILED, NOT_SUPPORTED, INVALID_PARAM, ALREADY_AVAILABLE = 0, -1, -2, -3, -6
+SUCCESS, FAILED, NOT_SUPPORTED, INVALID_PARAM, DENIED, ALREADY_AVAILABLE = 0, -1, -2, -3, -4, -6
 _VERSION = 3 << 24  # 3.0
-_IMPLEMENTATION = 0x7276
+#: What this firmware calls itself: no registered number.
+IMPLEMENTATION = 0x7276
 
 _A0, _A1, _A2, _A6, _A7 = 10, 11, 12, 16, 17
 _LONGEST_WRITE = 1 << 16  # bytes of one console write; a guest may ask for more, and gets so many
@@ -57,6 +58,8 @@ class Firmware:
             CONSOLE: self._console,
             HSM: self._hart_state,
         }
+        #: Extensions that somebody else answers, before calls of them get here.
+        self.offered: set[int] = set()
         machine.hooks.owner = self._trapped
 
     def start(self) -> None:
@@ -103,8 +106,8 @@ class Firmware:
     # --- Extensions --------------------------------------------------------------------------
 
     def _base(self, h: Hart, function: int) -> Result:
-        known = h.x[_A0] in self._extensions or h.x[_A0] in (PUTCHAR, SHUTDOWN)
-        values = (_VERSION, _IMPLEMENTATION, 1, int(known), 0, 0, 0)
+        known = h.x[_A0] in self._extensions or h.x[_A0] in (PUTCHAR, SHUTDOWN, *self.offered)
+        values = (_VERSION, IMPLEMENTATION, 1, int(known), 0, 0, 0)
         if function >= len(values):
             return NOT_SUPPORTED, 0
         return SUCCESS, values[function]
