@@ -1,4 +1,5 @@
-"""Disk images: raw files and block devices, opened to be written, read-only, or under an overlay.
+"""Disk images: raw files and block devices, opened to be written, read-only, or under an overlay;
+whole, or a slice of one for each of several machines (a *minidisk*, as VM/370 called it).
 
 Data that was written is in the host's page cache when `write` returns, so it outlives this process,
 and on the disk when `flush` returns.
@@ -6,10 +7,12 @@ and on the disk when `flush` returns.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -75,12 +78,25 @@ class DriveOptions:
     snapshot: bool = False
     #: The serial number that the guest sees, up to 20 bytes; empty for none.
     serial: str = ""
+    #: The slice of the image that is the disk, in bytes: where it begins, and how long it is
+    #: (None: to the end of the image).
+    offset: int = 0
+    size: int | None = None
+
+    @property
+    def writable(self) -> bool:
+        """Whether the image is written."""
+        return not self.read_only and not self.snapshot
 
     @staticmethod
     def parse(text: str) -> DriveOptions:
         """Options in QEMU's spelling, as `file=disk.img,format=raw,readonly=on`. Raises
         `RvemuError`."""
-        options = Options.parse("--drive", text)
+        return DriveOptions.of(Options.parse("--drive", text))
+
+    @staticmethod
+    def of(options: Options) -> DriveOptions:
+        """The same, of what is left of the options."""
         file = options.take("file")
         if not file:
             raise options.error("it names no file", "file=disk.img,format=raw")
@@ -96,71 +112,187 @@ class DriveOptions:
         options.take("id")
         read_only = options.switch("readonly") | options.switch("read-only")
         parsed = DriveOptions(
-            file, read_only, options.switch("snapshot"), options.take("serial", "") or ""
+            file,
+            read_only,
+            options.switch("snapshot"),
+            options.take("serial", "") or "",
+            options.size("offset") or 0,
+            options.size("size"),
         )
         options.finish()
         if len(parsed.serial.encode()) > 20:
             raise options.error("a serial number has at most 20 bytes", "a shorter one")
+        for key, value in (("offset", parsed.offset), ("size", parsed.size or 0)):
+            if value % SECTOR:
+                raise options.error(
+                    f"{key}={value} is no multiple of {SECTOR}",
+                    f"{key}={-(-value // SECTOR) * SECTOR}",
+                )
+        if parsed.size == 0:
+            raise options.error("a disk of no bytes", "size=1M")
         return parsed
 
 
 def open_drive(options: DriveOptions) -> Drive:
     """Open an image. Raises `RvemuError` where it cannot be used, or is in use."""
-    writable = not options.read_only and not options.snapshot
-    path = Path(options.file)
-    try:
-        descriptor = os.open(path, (os.O_RDWR if writable else os.O_RDONLY) | _CLOEXEC)
-    except OSError as error:
-        hint = ""
-        if writable and error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
-            hint = " (readonly=on or snapshot=on leaves it as it is)"
-        raise RvemuError(f"drive {path}: cannot be opened: {error.strerror}{hint}") from error
-    try:
-        image = FileDrive(descriptor, options, read_only=not writable)
-        if not options.snapshot:
-            return image
-        return OverlayDrive(image, read_only=options.read_only)
-    except BaseException:
-        os.close(descriptor)
-        raise
+    return open_drives([options])[0]
+
+
+def open_drives(wanted: Sequence[DriveOptions]) -> list[Drive]:
+    """Open images. What is wanted of one image is opened together, under one lock, so that several
+    may have slices of it; a byte that one of them writes is no other's.
+
+    Raises `RvemuError`, with nothing opened, where that is not so, where an image cannot be used,
+    or where another process uses it."""
+    by_image: dict[tuple[int, int], list[int]] = {}
+    for n, options in enumerate(wanted):
+        by_image.setdefault(_identity(options), []).append(n)
+    drives: dict[int, Drive] = {}
+    with contextlib.ExitStack() as failed:
+        for numbers in by_image.values():
+            sharing = [wanted[n] for n in numbers]
+            with _open_image(sharing) as image:
+                spans = [_span(options, image.size) for options in sharing]
+                _check_apart(sharing, spans)
+                for n, options, span in zip(numbers, sharing, spans, strict=True):
+                    drives[n] = _open_span(image, options, span)
+                    failed.callback(drives[n].close)
+        failed.pop_all()
+    return [drives[n] for n in range(len(wanted))]
 
 
 _CLOEXEC = getattr(os, "O_CLOEXEC", 0)
 
 
-class FileDrive:
-    """A raw image. The last sector of a file that is no whole number of sectors is filled up with
-    zeros, and the file grows by them when the guest writes there.
+@dataclass(frozen=True)
+class _Image:
+    """A raw image, open and locked. The lock holds until all duplicates of the descriptor are
+    closed: each drive has one."""
 
-    Takes over the descriptor, unless it raises `RvemuError`.
+    descriptor: int
+    #: Bytes, in whole sectors.
+    size: int
+
+    def __enter__(self) -> _Image:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self.descriptor)
+
+
+def _identity(options: DriveOptions) -> tuple[int, int]:
+    """What tells the image's file from all others, by whatever path."""
+    try:
+        status = Path(options.file).stat()
+    except OSError as error:
+        raise _cannot_open(options.file, error) from error
+    if stat.S_ISBLK(status.st_mode):
+        return status.st_rdev, -1
+    return status.st_dev, status.st_ino
+
+
+def _cannot_open(file: str, error: OSError, hint: str = "") -> RvemuError:
+    return RvemuError(f"drive {file}: cannot be opened: {error.strerror}{hint}")
+
+
+def _open_image(sharing: Sequence[DriveOptions]) -> _Image:
+    """Open the image that some drives are of, to be written if one of them does so."""
+    file = sharing[0].file
+    writable = any(options.writable for options in sharing)
+    try:
+        descriptor = os.open(Path(file), (os.O_RDWR if writable else os.O_RDONLY) | _CLOEXEC)
+    except OSError as error:
+        refused = writable and error.errno in (errno.EACCES, errno.EROFS, errno.EPERM)
+        hint = " (readonly=on or snapshot=on leaves it as it is)" if refused else ""
+        raise _cannot_open(file, error, hint) from error
+    try:
+        size = _check_image(descriptor, file)
+        if not lock_image(descriptor, writable=writable):
+            user = "is in use" if writable else "is used for writing"
+            raise RvemuError(f"drive {file}: {user} by another machine")
+        return _Image(descriptor, size)
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def _check_image(descriptor: int, file: str) -> int:
+    """The image's size, in whole sectors."""
+    mode = os.fstat(descriptor).st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISBLK(mode)):
+        raise RvemuError(f"drive {file}: is neither a file nor a block device")
+    size = os.lseek(descriptor, 0, os.SEEK_END)
+    if not size:
+        raise RvemuError(f"drive {file}: is empty; `truncate -s 1G` makes a disk of a gigabyte")
+    start = os.pread(descriptor, 8, 0)
+    for magic, name in _FOREIGN.items():
+        if start.startswith(magic):
+            raise RvemuError(f"drive {file}: is a {name} file, and only raw images are supported")
+    return -(-size // SECTOR) * SECTOR
+
+
+def _span(options: DriveOptions, image_size: int) -> range:
+    """The bytes of the image that are the drive's."""
+    end = image_size if options.size is None else options.offset + options.size
+    if options.offset >= end or end > image_size:
+        length = "" if options.size is None else f" and size={options.size}"
+        raise RvemuError(
+            f"drive {options.file}: offset={options.offset}{length} lie beyond its end: it has "
+            f"{image_size} bytes"
+        )
+    return range(options.offset, end)
+
+
+def _check_apart(sharing: Sequence[DriveOptions], spans: Sequence[range]) -> None:
+    """Refuse drives of one image if one writes what is another's as well."""
+    for n, (options, span) in enumerate(zip(sharing, spans, strict=True)):
+        for other, its in zip(sharing[:n], spans[:n], strict=True):
+            common = range(max(span.start, its.start), min(span.stop, its.stop))
+            if common and (options.writable or other.writable):
+                raise RvemuError(
+                    f"drive {options.file}: two drives have its bytes {common[0]} to {common[-1]}, "
+                    "and one writes them; give each a slice of its own, by offset= and size="
+                )
+
+
+def _open_span(image: _Image, options: DriveOptions, span: range) -> Drive:
+    file = FileDrive(
+        os.dup(image.descriptor), span, name=options.serial, read_only=not options.writable
+    )
+    if not options.snapshot:
+        return file
+    try:
+        return OverlayDrive(file, read_only=options.read_only)
+    except BaseException:
+        file.close()
+        raise
+
+
+class FileDrive:
+    """A raw image, or a slice of it: the bytes `span` of a descriptor's file, which it takes over.
+    The last sector of a file that is no whole number of sectors is filled up with zeros, and the
+    file grows by them when the guest writes there.
     """
 
-    def __init__(self, descriptor: int, options: DriveOptions, *, read_only: bool) -> None:
-        self.name = options.serial
-        self.path = options.file
+    def __init__(self, descriptor: int, span: range, *, name: str, read_only: bool) -> None:
+        self.name = name
+        self.size = len(span)
         self.read_only = read_only
         self._descriptor = descriptor
-        mode = os.fstat(descriptor).st_mode
-        if not (stat.S_ISREG(mode) or stat.S_ISBLK(mode)):
-            raise RvemuError(f"drive {self.path}: is neither a file nor a block device")
-        size = os.lseek(descriptor, 0, os.SEEK_END)
-        if not size:
-            raise RvemuError(
-                f"drive {self.path}: is empty; `truncate -s 1G` makes a disk of a gigabyte"
-            )
-        self.size = -(-size // SECTOR) * SECTOR
-        start = os.pread(descriptor, 8, 0)
-        for magic, name in _FOREIGN.items():
-            if start.startswith(magic):
-                raise RvemuError(
-                    f"drive {self.path}: is a {name} file, and only raw images are supported"
-                )
-        if not lock_image(descriptor, writable=not read_only):
-            user = "is used for writing" if read_only else "is in use"
-            raise RvemuError(f"drive {self.path}: {user} by another machine")
+        self._start = span.start
+
+    def _at(self, offset: int, length: int, *, change: bool = False) -> int:
+        """Where bytes of the drive are in the file. All accesses come by here: what is outside of
+        the slice is somebody else's."""
+        if not 0 <= offset <= offset + length <= self.size:
+            raise ValueError(f"{length} bytes at {offset} of a drive of {self.size}")
+        if change and self.read_only:
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+        return self._start + offset
 
     def read(self, offset: int, length: int) -> bytes:
         """See `Drive`."""
+        offset = self._at(offset, length)
         data = os.pread(self._descriptor, length, offset)
         if len(data) == length:
             return data
@@ -174,22 +306,19 @@ class FileDrive:
 
     def write(self, offset: int, data: bytes) -> None:
         """See `Drive`."""
-        view = memoryview(data)
-        while view:
-            count = os.pwrite(self._descriptor, view, offset)
-            offset += count
-            view = view[count:]
+        _write_all(self._descriptor, self._at(offset, len(data), change=True), data)
 
     def zero(self, offset: int, length: int, *, unmap: bool = False) -> None:
         """See `Drive`."""
-        if unmap and punch_hole(self._descriptor, offset, length):
+        at = self._at(offset, length, change=True)
+        if unmap and punch_hole(self._descriptor, at, length):
             return
-        if not zero_range(self._descriptor, offset, length):
+        if not zero_range(self._descriptor, at, length):
             write_zeros(self, offset, length)
 
     def discard(self, offset: int, length: int) -> None:
         """See `Drive`."""
-        punch_hole(self._descriptor, offset, length)
+        punch_hole(self._descriptor, self._at(offset, length, change=True), length)
 
     def flush(self) -> None:
         """See `Drive`."""
@@ -301,11 +430,15 @@ class OverlayDrive:
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def _store(self, offset: int, data: bytes) -> None:
-        view = memoryview(data)
-        while view:
-            count = os.pwrite(self._descriptor, view, offset)
-            offset += count
-            view = view[count:]
+        _write_all(self._descriptor, offset, data)
+
+
+def _write_all(descriptor: int, offset: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        count = os.pwrite(descriptor, view, offset)
+        offset += count
+        view = view[count:]
 
 
 def write_zeros(drive: Drive, offset: int, length: int) -> None:

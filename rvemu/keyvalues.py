@@ -9,6 +9,7 @@ import re
 
 from rvemu.errors import RvemuError
 
+_SIZES = {"": 0, "b": 0, "k": 10, "m": 20, "g": 30, "t": 40}
 _SWITCHES = {"on": True, "yes": True, "true": True, "off": False, "no": False, "false": False}
 
 
@@ -51,6 +52,16 @@ class Options:
         if value not in _SWITCHES:
             raise self.error(f"{key}={value} is neither on nor off", f"{key}=on")
         return _SWITCHES[value]
+
+    def size(self, key: str) -> int | None:
+        """The value of a key that is a size in bytes, as 4096, 64K or 1G; None without it."""
+        value = self.take(key)
+        if value is None:
+            return None
+        matched = re.fullmatch(r"(\d+)([bkmgt]?)", value.lower(), re.ASCII)
+        if matched is None:
+            raise self.error(f"{key}={value} is no size in bytes", f"{key}=64M")
+        return int(matched[1]) << _SIZES[matched[2]]
 
     def finish(self) -> None:
         """Refuse the keys that nobody has taken."""

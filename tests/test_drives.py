@@ -7,9 +7,11 @@ import subprocess
 import sys
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from rvemu import host_files
-from rvemu.drives import CLUSTER, DriveOptions, open_drive
+from rvemu.drives import CLUSTER, SECTOR, DriveOptions, open_drive, open_drives
 from rvemu.errors import RvemuError
 
 
@@ -30,6 +32,8 @@ def test_options():
         "file=a,,b=c.img,format=raw,if=virtio,id=d0,readonly=on,snapshot=on,serial=S1"
     ) == DriveOptions("a,b=c.img", True, True, "S1")
     assert DriveOptions.parse("file=a.img,read-only,snapshot=off").read_only
+    slice_ = DriveOptions.parse("file=a.img,offset=1M,size=4096")
+    assert (slice_.offset, slice_.size) == (1 << 20, 4096)
 
 
 @pytest.mark.parametrize(
@@ -44,6 +48,11 @@ def test_options():
         ("file=a.img,cache=none", "no option 'cache'"),
         ("file=a.img,file=b.img", "stands there 2 times"),
         ("file=a.img,serial=123456789012345678901", "at most 20 bytes"),
+        ("file=a.img,offset=1000", "no multiple of 512; offset=1024 would do"),
+        ("file=a.img,size=1000", "no multiple of 512; size=1024 would do"),
+        ("file=a.img,size=0", "no bytes"),
+        ("file=a.img,size=-512", "is no size in bytes"),
+        ("file=a.img,offset=1M,offset=2M", "stands there 2 times"),
     ],
 )
 def test_bad_options(text, message):
@@ -220,3 +229,152 @@ def test_qemu_sees_our_locks_and_we_see_qemus(image):
             opened(image)
         process.communicate(b"quit\n")
     opened(image).close()
+
+
+# --- Slices --------------------------------------------------------------------------------------
+
+
+def slices(file, *each, **options):
+    """Drives of one image: where each begins, and its size."""
+    return open_drives(
+        [DriveOptions(str(file), offset=at, size=size, **options) for at, size in each]
+    )
+
+
+def test_slices_of_one_image(image):
+    before = image.read_bytes()
+    first, second, rest = slices(image, (0, CLUSTER), (CLUSTER, 2 * CLUSTER), (3 * CLUSTER, None))
+    assert [drive.size for drive in (first, second, rest)] == [
+        CLUSTER,
+        2 * CLUSTER,
+        7 * CLUSTER + 1024,
+    ]
+    assert second.read(100, 50) == before[CLUSTER + 100 : CLUSTER + 150]
+    second.write(2 * CLUSTER - 2, b"ab")
+    rest.write(0, b"cd")
+    first.zero(0, 10)
+    at = 3 * CLUSTER
+    assert image.read_bytes() == bytes(10) + before[10 : at - 2] + b"abcd" + before[at + 2 :]
+    for drive in (first, second, rest):
+        drive.close()
+
+
+@needs_locks
+def test_slices_share_a_lock(image):
+    """Another process is kept away until the last of them is closed."""
+    first, second = slices(image, (0, CLUSTER), (CLUSTER, CLUSTER))
+    for drive in (first, second):
+        with pytest.raises(RvemuError, match="is in use by another machine"):
+            opened(image, offset=4 * CLUSTER)
+        drive.close()
+    opened(image).close()
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "works"),
+    [
+        ({}, {}, False),
+        ({}, {"read_only": True}, False),
+        ({"snapshot": True}, {}, False),
+        ({"read_only": True}, {"read_only": True}, True),
+        ({"read_only": True}, {"snapshot": True}, True),
+    ],
+)
+def test_slices_that_overlap(image, tmp_path, first, second, works):
+    """Even where the image goes by two names."""
+    link = tmp_path / "link.img"
+    link.symlink_to(image)
+    wanted = [
+        DriveOptions(str(image), offset=CLUSTER, size=2 * CLUSTER, **first),
+        DriveOptions(str(link), offset=2 * CLUSTER, size=2 * CLUSTER, **second),
+    ]
+    if works:
+        for drive in open_drives(wanted):
+            drive.close()
+    else:
+        with pytest.raises(RvemuError, match=r"two drives have its bytes 8192 to 12287") as caught:
+            open_drives(wanted)
+        assert "\n" not in str(caught.value)
+    opened(image).close()  # nothing is left open
+
+
+def test_a_slice_that_is_not_written_stays(image):
+    """One guest writes, and another has its own slice read-only, and a third in a snapshot."""
+    before = image.read_bytes()
+    written, kept, snapshot = open_drives(
+        [
+            DriveOptions(str(image), offset=0, size=CLUSTER),
+            DriveOptions(str(image), read_only=True, offset=CLUSTER, size=CLUSTER),
+            DriveOptions(str(image), snapshot=True, offset=2 * CLUSTER, size=CLUSTER),
+        ]
+    )
+    written.write(0, b"w")
+    snapshot.write(0, b"s")
+    assert snapshot.read(0, 2) == b"s" + before[2 * CLUSTER + 1 : 2 * CLUSTER + 2]
+    for change in (
+        lambda: kept.write(0, b"k"),
+        lambda: kept.zero(0, SECTOR),
+        lambda: kept.discard(0, SECTOR),
+    ):
+        with pytest.raises(OSError, match="Read-only"):
+            change()
+    assert image.read_bytes() == b"w" + before[1:]
+    for drive in (written, kept, snapshot):
+        drive.close()
+
+
+@pytest.mark.parametrize(
+    ("offset", "size"), [(11 * CLUSTER, None), (0, 11 * CLUSTER), (10 * CLUSTER, CLUSTER)]
+)
+def test_a_slice_beyond_the_end(image, offset, size):
+    with pytest.raises(RvemuError, match="beyond its end: it has 41984 bytes"):
+        opened(image, offset=offset, size=size)
+
+
+SIZE, START, STOP = 12 * SECTOR, 4 * SECTOR, 9 * SECTOR
+number = st.integers(-2 * SECTOR, SIZE + SECTOR) | st.integers(-(1 << 64), 1 << 64)
+
+
+@pytest.mark.parametrize("snapshot", [False, True])
+@settings(
+    max_examples=60,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["read", "write", "zero", "unmap", "discard"]), number, number),
+        max_size=12,
+    )
+)
+def test_nothing_outside_of_a_slice(tmp_path, snapshot, changes):
+    """Whatever is asked of a slice, its neighbours are neither read nor changed."""
+    file = tmp_path / "disk.img"
+    before = b"<" * START + b"." * (STOP - START) + b">" * (SIZE - STOP)
+    file.write_bytes(before)
+    (drive,) = slices(file, (START, STOP - START), snapshot=snapshot)
+    for kind, offset, length in changes:
+        inside = 0 <= offset <= offset + length <= drive.size
+        if not inside and (kind == "write" or snapshot):
+            length = max(0, min(length, SIZE))  # as many bytes as there may be to write
+            inside = 0 <= offset <= offset + length <= drive.size
+            if not inside and snapshot:
+                continue  # an overlay's borders are its base's, and its caller's business
+        try:
+            if kind == "read":
+                assert set(drive.read(offset, length)) <= set(b".w\0")
+            elif kind == "write":
+                drive.write(offset, b"w" * length)
+            elif kind == "discard":
+                drive.discard(offset, length)
+            else:
+                drive.zero(offset, length, unmap=kind == "unmap")
+            assert inside
+        except ValueError:
+            assert not inside
+    drive.close()
+    after = file.read_bytes()
+    assert after[:START] == before[:START]
+    assert after[STOP:] == before[STOP:]
+    assert not snapshot or after == before

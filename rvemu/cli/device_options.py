@@ -4,28 +4,22 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from rvemu.errors import RvemuError
 from rvemu.machine import Machine
+
+if TYPE_CHECKING:
+    from rvemu.drives import DriveOptions
 
 
 def add_device_options(parser: argparse.ArgumentParser) -> None:
     """Add them."""
     group = parser.add_argument_group("virtio devices (docs/virtio.md)")
+    add_drive_options(group)
     add = group.add_argument
-    add(
-        "--drive",
-        action="append",
-        default=[],
-        metavar="OPTIONS",
-        help="a disk, as file=disk.img,format=raw[,readonly=on][,snapshot=on][,serial=NAME]",
-    )
-    add(
-        "--snapshot",
-        action="store_true",
-        help="leave all disks' images as they are: what the guest writes is lost at the end",
-    )
     add(
         "--netdev",
         action="append",
@@ -56,6 +50,23 @@ def add_device_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_drive_options(group: argparse._ArgumentGroup, more: str = "") -> None:
+    """Add those of disks alone. more: what can be said of a drive beyond `DriveOptions`."""
+    group.add_argument(
+        "--drive",
+        action="append",
+        default=[],
+        metavar="OPTIONS",
+        help="a disk, as file=disk.img,format=raw[,readonly=on][,snapshot=on][,serial=NAME]"
+        f"[,offset=N,size=N]{more}; with offset and size (as 64M), a slice of the image",
+    )
+    group.add_argument(
+        "--snapshot",
+        action="store_true",
+        help="leave all disks' images as they are: what the guest writes is lost at the end",
+    )
+
+
 def names_devices(arguments: argparse.Namespace) -> bool:
     """Whether the arguments plug in any device."""
     lists = (arguments.drive, arguments.netdev, arguments.share)
@@ -68,8 +79,11 @@ def devices(arguments: argparse.Namespace, machine: Machine) -> Iterator[None]:
     console, random numbers.
     Raises `RvemuError` where something cannot be had."""
     with contextlib.ExitStack() as stack:
-        for text in arguments.drive:
-            _plug_drive(text, arguments.snapshot, machine, stack)
+        if arguments.drive:
+            from rvemu.drives import DriveOptions
+
+            wanted = [(machine, DriveOptions.parse(text)) for text in arguments.drive]
+            stack.enter_context(drives(wanted, snapshot=arguments.snapshot))
         for n, text in enumerate(arguments.netdev):
             _plug_network(text, n, machine, stack)
         for n, folder in enumerate(arguments.share):
@@ -83,16 +97,21 @@ def devices(arguments: argparse.Namespace, machine: Machine) -> Iterator[None]:
         yield
 
 
-def _plug_drive(text: str, snapshot: bool, machine: Machine, stack: contextlib.ExitStack) -> None:
-    from dataclasses import replace
-
+@contextlib.contextmanager
+def drives(
+    wanted: Sequence[tuple[Machine, DriveOptions]], *, snapshot: bool = False
+) -> Iterator[None]:
+    """Plug disks into machines. snapshot: all images stay as they are. Raises `RvemuError` where
+    one cannot be had."""
     from rvemu.devices.virtio.block import Block
-    from rvemu.drives import DriveOptions, open_drive
+    from rvemu.drives import open_drives
 
-    options = DriveOptions.parse(text)
-    drive = open_drive(replace(options, snapshot=options.snapshot or snapshot))
-    stack.callback(drive.close)
-    machine.plug(Block(drive))
+    every = [replace(options, snapshot=options.snapshot or snapshot) for _, options in wanted]
+    with contextlib.ExitStack() as stack:
+        for (machine, _), drive in zip(wanted, open_drives(every), strict=True):
+            stack.callback(drive.close)
+            machine.plug(Block(drive))
+        yield
 
 
 def _plug_network(text: str, n: int, machine: Machine, stack: contextlib.ExitStack) -> None:
