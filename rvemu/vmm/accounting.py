@@ -17,6 +17,7 @@ class Accounting:
     fills: int = 0  # entries of shadow tables made
     zaps: int = 0  # entries of shadow tables dropped, as the guest changed its own
     switches: int = 0  # between shadow tables
+    updates: int = 0  # of the guest's own tables, by hypercalls
     g_stage_pages: int = 0
     guest_seconds: float = 0.0
     total_seconds: float = 0.0
@@ -56,5 +57,6 @@ class Accounting:
             "shadow_fills": self.fills,
             "shadow_invalidations": self.zaps,
             "shadow_switches": self.switches,
+            "table_updates": self.updates,
             "g_stage_pages": self.g_stage_pages,
         }

@@ -82,6 +82,7 @@ def rows(measured: list[Measured]) -> list[list[str]]:
     found.append(["shadow entries made", *(f"{m.accounting.fills:,}" for m in measured)])
     found.append(["shadow entries dropped", *(f"{m.accounting.zaps:,}" for m in measured)])
     found.append(["shadow tables switched", *(f"{m.accounting.switches:,}" for m in measured)])
+    found.append(["page-table updates made", *(f"{m.accounting.updates:,}" for m in measured)])
     found.append(["G-stage pages mapped", *(f"{m.accounting.g_stage_pages:,}" for m in measured)])
     return found
 

@@ -1,0 +1,328 @@
+"""Paravirtualization: the guest's kernel knows that it has no hart of its own, and asks.
+
+Kernel and processes run in the hart's U-mode, as in trap-and-emulate. But nothing is emulated: in
+place of privileged instructions the kernel makes hypercalls (rvemu.vmm.hypercalls), and in place of
+CSRs it has a page that it shares with the VMM. Its own page tables translate, each entry checked
+before it stands there (rvemu.vmm.direct_paging), so there are no shadows. A privileged instruction
+is the kernel's own mistake, and so is the access to a device: it has rings (rvemu.vmm.rings).
+
+The virtual hart is in S- or U-mode, and what traps and RETURN do to it is what the model does.
+"""
+
+from collections.abc import Callable, Sequence
+
+from rvemu.devices.virtio.layout import packed
+from rvemu.drives import SECTOR, Drive
+from rvemu.hart.counters import request_poll, time
+from rvemu.hart.exceptions import Cause
+from rvemu.hart.fields import COUNTEREN, MIP, MODE_SV39, MSTATUS, SATP
+from rvemu.hart.floating import update_fp_fast
+from rvemu.hart.interrupts import pending_interrupts, poll
+from rvemu.hart.state import STOP_WFI, U_MODE, Hart, Shared
+from rvemu.hart.traps import enter_hs, return_from_s
+from rvemu.lang import M64, get, put
+from rvemu.traps import cause_name
+from rvemu.vmm.deprivileged import Deprivileged
+from rvemu.vmm.direct_paging import DirectPaging, RefusedError
+from rvemu.vmm.exits import ExitReason
+from rvemu.vmm.host import Host
+from rvemu.vmm.hypercalls import (
+    EXTENSION,
+    RING_BLOCK,
+    RING_CONSOLE,
+    SHARED_PAGE,
+    UPDATE,
+    Call,
+)
+from rvemu.vmm.rings import BlockRing, ConsoleRing
+from rvemu.vmm.sbi import DENIED, INVALID_PARAM, NOT_SUPPORTED, SUCCESS, UnhandledExitError
+
+_ECALL = 0x73
+_A0, _A1, _A6, _A7, _SP = 10, 11, 16, 17, 2
+
+# Words of the shared page.
+_WORD = {field.name: n for n, field in enumerate(SHARED_PAGE.subcons)}
+_EPC, _STATUS, _CAUSE, _TVAL = (_WORD[name] for name in ("epc", "status", "cause", "tval"))
+_TRAP_SP, _TRAP_A6, _TRAP_A7 = (_WORD[name] for name in ("sp", "a6", "a7"))
+_ENTRY, _KERNEL_SP, _ENABLED = (_WORD[name] for name in ("entry", "kernel_sp", "enabled"))
+_TIMER, _EVENTS, _TIME = (_WORD[name] for name in ("timer", "events", "time"))
+_DISTANCE = _WORD["distance"]
+
+_UPDATE = packed(UPDATE)
+#: Records of one UPDATE.
+MOST_UPDATES = 512
+
+_FS = MSTATUS.FS.mask
+_RETURNED = MSTATUS.SPP.mask | MSTATUS.SPIE.mask | _FS
+_S_INTERRUPTS = MIP.SSIP.mask | MIP.STIP.mask | MIP.SEIP.mask
+_PAGE_FAULTS = {
+    Cause.INSTRUCTION_PAGE_FAULT: False,
+    Cause.LOAD_PAGE_FAULT: False,
+    Cause.STORE_PAGE_FAULT: True,
+}
+
+Result = tuple[int, int]
+
+
+class Paravirt(Deprivileged):
+    """Runs a guest that makes hypercalls."""
+
+    name = "paravirt"
+    counters = COUNTEREN.TM.mask
+
+    def __init__(self, host: Host, shared: Shared, harts: Sequence[Hart]) -> None:
+        super().__init__(host, shared, harts)
+        self.paging = DirectPaging(self)
+        #: The disk behind the block ring, the console behind the other one.
+        self.drive: Drive | None = None
+        self.send: Callable[[bytes], None] = lambda _: None
+        self.receive: Callable[[int], bytes] = lambda _: b""
+        #: Called where the guest gives up the rest of its turn.
+        self.on_yield: Callable[[], None] = lambda: None
+        self._started = False
+        self._page = 0  # the first word of the shared page
+        self._roots = 0, 0  # the kernel's and the processes', guest-physical; 0: the linear map
+        self._satp = [self.paging.linear.register()] * 2  # what translates for U-mode, and S-mode
+        self._console: ConsoleRing | None = None
+        self._block: BlockRing | None = None
+        self._calls: dict[int, Callable[[int, int], Result]] = {
+            Call.START: self._start,
+            Call.UPDATE: self._update,
+            Call.SET_ROOTS: self._set_roots,
+            Call.YIELD: self._yield,
+            Call.FLOATING_POINT: self._floating_point,
+            Call.CONSOLE: self._use_console,
+            Call.BLOCK: self._use_block,
+            Call.NOTIFY: self._notify,
+        }
+
+    # --- Direct execution --------------------------------------------------------------------
+
+    def advance(self, h: Hart) -> None:
+        if self._started:
+            words = self.paging.words
+            now = int(time(h))
+            words[self._page + _TIME] = now
+            words[self._page + _TIMER] = int(h.stimecmp <= now)
+        if self.run_deprivileged(h, self._satp[h.priv & 1]):
+            self._handle(h, int(self.host.hart.mcause), int(self.host.hart.mtval))
+
+    def poll(self, h: Hart) -> None:
+        """Deliver an event, if there is one and the guest takes it."""
+        if not self._started:
+            poll(h)
+            return
+        self._see_rings(h)
+        priv, enabled = h.priv, self.paging.words[self._page + _ENABLED] & 1
+        h.mstatus = put(h.mstatus, MSTATUS.SIE, enabled)
+        poll(h)
+        if h.priv != priv or get(h.mstatus, MSTATUS.SIE) != enabled:
+            self._publish(h)
+
+    # --- Exits -------------------------------------------------------------------------------
+
+    def _handle(self, h: Hart, cause: int, value: int) -> None:
+        if cause == Cause.ECALL_FROM_U and h.priv != U_MODE:
+            if h.x[_A7] == EXTENSION:
+                self._hypercall(h, int(h.x[_A6]))
+            else:
+                self.note(ExitReason.SBI, h.x[_A7], "answered by the VMM", _ECALL)
+                self.execute(_ECALL)
+            return
+        if cause == Cause.ECALL_FROM_U:
+            self.note(ExitReason.ECALL, h.x[_A7], "delivered to the guest's kernel", _ECALL)
+        elif cause in _PAGE_FAULTS and self._roots == (0, 0):
+            if self.paging.fill_linear(value, _PAGE_FAULTS[Cause(cause)]):
+                self.note(ExitReason.SHADOW_FILL, value, "mapped where it is")
+                return
+            self.note(ExitReason.GUEST_FAULT, value, "delivered to the guest's kernel")
+        else:
+            self.note(ExitReason.GUEST_FAULT, value, "delivered to the guest's kernel")
+        self._spend(h, 1)
+        self._deliver(h, cause, value)
+
+    def _deliver(self, h: Hart, cause: int, value: int) -> None:
+        if not self._started:
+            raise UnhandledExitError(
+                f"the guest traps before it has said where to: {cause_name(cause)}, value "
+                f"{value:#x}. (In mode paravirt kernels make hypercalls, see docs/vmm.md: this one "
+                "may have been built for other modes.)"
+            )
+        h.mstatus = put(h.mstatus, MSTATUS.SIE, self.paging.words[self._page + _ENABLED] & 1)
+        enter_hs(h, cause, value, 0, 0, 0)
+        self._publish(h)
+
+    def _publish(self, h: Hart) -> None:
+        """The virtual hart has taken a trap into its kernel: tell it."""
+        words, page = self.paging.words, self._page
+        words[page + _EPC] = h.sepc
+        words[page + _STATUS] = h.mstatus & _RETURNED
+        words[page + _CAUSE] = h.scause
+        words[page + _TVAL] = h.stval
+        words[page + _TRAP_SP] = h.x[_SP]
+        words[page + _ENABLED] = 0
+        if not get(h.mstatus, MSTATUS.SPP):
+            h.x[_SP] = words[page + _KERNEL_SP]
+        h.pc = words[page + _ENTRY] & ~1
+        self._set_satp(h)
+
+    @staticmethod
+    def _spend(h: Hart, clocks: int) -> None:
+        """Time passes, in which nothing retires."""
+        h.budget -= clocks
+        h.retire_end = (h.retire_end - clocks) & M64
+
+    # --- Hypercalls --------------------------------------------------------------------------
+
+    def _hypercall(self, h: Hart, function: int) -> None:
+        self._spend(h, 1)
+        if function == Call.RETURN and self._started:
+            self.note(ExitReason.HYPERCALL, function, "return from a trap", _ECALL)
+            self._return(h)
+            return
+        if function == Call.WAIT and self._started:
+            self.note(ExitReason.HYPERCALL, function, "the virtual hart waits", _ECALL)
+            self._answer(h, SUCCESS, 0)
+            if not pending_interrupts(h) & h.mie:
+                h.stop_reason = STOP_WFI
+            request_poll(h)
+            return
+        call = self._calls.get(function)
+        if call is None or not (self._started or function == Call.START):
+            self.note(ExitReason.HYPERCALL, function, "no such hypercall", _ECALL)
+            self._answer(h, NOT_SUPPORTED, 0)
+            return
+        try:
+            error, value = call(int(h.x[_A0]), int(h.x[_A1]))
+            action = Call(function).name if error == SUCCESS else "refused: wrong arguments"
+        except RefusedError as refused:
+            error, value = DENIED, 0
+            action = f"refused: {refused}"
+        self.note(ExitReason.HYPERCALL, function, action, _ECALL)
+        self._answer(h, error, value)
+        if self._started and self.paging.words[self._page + _ENABLED] & 1:
+            request_poll(h)
+
+    @staticmethod
+    def _answer(h: Hart, error: int, value: int) -> None:
+        h.x[_A0] = error & M64
+        h.x[_A1] = value
+        h.pc = (h.pc + 4) & M64
+
+    def _return(self, h: Hart) -> None:
+        words, page = self.paging.words, self._page
+        h.sepc = words[page + _EPC]
+        before = h.mstatus
+        h.mstatus = (before & ~_RETURNED) | (words[page + _STATUS] & _RETURNED)
+        if (h.mstatus ^ before) & _FS:
+            update_fp_fast(h)
+        h.x[_SP] = words[page + _TRAP_SP]
+        h.x[_A6] = words[page + _TRAP_A6]
+        h.x[_A7] = words[page + _TRAP_A7]
+        return_from_s(h)
+        h.pc = h.next_pc
+        words[page + _ENABLED] = get(h.mstatus, MSTATUS.SIE)
+        self._set_satp(h)
+
+    def _start(self, page: int, _: int) -> Result:
+        self.paging.share(page)
+        self._started = True
+        self._page = page - self.ram_base >> 3
+        self.hart.mie = _S_INTERRUPTS
+        self.paging.words[self._page + _DISTANCE] = self.to_physical & M64
+        return SUCCESS, 0
+
+    def _update(self, address: int, count: int) -> Result:
+        paging = self.paging
+        length = count * _UPDATE.size
+        if not 0 < count <= MOST_UPDATES or not paging.contains(address, length):
+            return INVALID_PARAM, 0
+        done = 0
+        try:
+            for what, where, value in _UPDATE.iter_unpack(paging.read(address, length)):
+                paging.update(what, where, value)
+                done += 1
+        finally:
+            self._spend(self.hart, done)
+            self.accounting.updates += done
+        return SUCCESS, done
+
+    def _set_roots(self, kernel: int, user: int) -> Result:
+        paging = self.paging
+        if (kernel == 0) != (user == 0):
+            return INVALID_PARAM, 0
+        if kernel:
+            levels = paging.use_root(kernel).level
+            try:
+                if paging.use_root(user).level != levels:
+                    paging.leave_root(user)
+                    raise RefusedError("the two tables have not as many levels")
+            except RefusedError:
+                paging.leave_root(kernel)
+                raise
+        for root in self._roots:
+            if root:
+                paging.leave_root(root)
+        self._roots = kernel, user
+        if kernel:
+            self._satp = [paging.register(user), paging.register(kernel)]
+        else:
+            self._satp = [paging.linear.register()] * 2
+        self._set_satp(self.hart)
+        return SUCCESS, 0
+
+    def _set_satp(self, h: Hart) -> None:
+        """The virtual hart's satp, for those who look at it: the table that translates now."""
+        root = self._roots[0 if h.priv else 1]
+        if root:
+            mode = MODE_SV39 + self.paging.tables[root].level - 2
+            h.satp = put(root >> 12, SATP.MODE, mode)
+        else:
+            h.satp = 0
+
+    def _yield(self, _: int, __: int) -> Result:
+        self.on_yield()
+        return SUCCESS, 0
+
+    def _floating_point(self, state: int, _: int) -> Result:
+        if state > 3:
+            return INVALID_PARAM, 0
+        h = self.hart
+        h.mstatus = put(h.mstatus, MSTATUS.FS, state)
+        update_fp_fast(h)
+        return SUCCESS, get(h.mstatus, MSTATUS.FS)
+
+    # --- Rings -------------------------------------------------------------------------------
+
+    def _use_console(self, page: int, _: int) -> Result:
+        self.paging.share(page)
+        self._console = ConsoleRing(self.paging, page, self.send, self.receive)
+        return SUCCESS, 0
+
+    def _use_block(self, page: int, _: int) -> Result:
+        if self.drive is None:
+            return NOT_SUPPORTED, 0
+        self.paging.share(page)
+        self._block = BlockRing(self.paging, page, self.drive)
+        return SUCCESS, self.drive.size // SECTOR
+
+    def _notify(self, rings: int, _: int) -> Result:
+        if rings & ~(RING_CONSOLE | RING_BLOCK):
+            return INVALID_PARAM, 0
+        if rings & RING_CONSOLE and self._console is not None:
+            self._console.print_output()
+        if rings & RING_BLOCK and self._block is not None and self._block.answer():
+            self.paging.words[self._page + _EVENTS] |= RING_BLOCK
+        self._see_rings(self.hart)
+        return SUCCESS, 0
+
+    def take_input(self) -> None:
+        """Look whether something was typed. To be called between the guest's turns."""
+        if self._console is not None and self._console.take_input():
+            self.paging.words[self._page + _EVENTS] |= RING_CONSOLE
+            self._see_rings(self.hart)
+
+    def _see_rings(self, h: Hart) -> None:
+        """An event that the guest has not seen to is an external interrupt."""
+        rings = self.paging.words[self._page + _EVENTS] & (RING_CONSOLE | RING_BLOCK)
+        h.mip = put(h.mip, MIP.SEIP, int(rings != 0))
