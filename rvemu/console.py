@@ -15,6 +15,7 @@ from enum import Enum
 from typing import NoReturn
 
 from rvemu.board import TIMEBASE_FREQUENCY, UART_BASE
+from rvemu.devices.virtio.console import MAX_INPUT
 from rvemu.devices.uart import FIFO_SIZE, Lsr, Register
 from rvemu.errors import RvemuError
 from rvemu.machine import Machine
@@ -34,8 +35,9 @@ _READ_SIZE = 4096
 # host's time for a while, in seconds, or until there is.
 _POLLS = 100
 _NAP = 0.01
-# How much a user may type ahead of the guest.
-_MAX_PENDING = 1 << 16
+# How many bytes a user may type, or paste, ahead of the guest. The terminal is read on meanwhile,
+# for Ctrl-A commands.
+_MAX_PENDING = 1 << 24
 
 
 class Command(Enum):
@@ -249,7 +251,7 @@ class Console:
             htif.poll()
         virtio = self.machine.virtio_console
         if self._pending and virtio is not None:
-            del self._pending[: virtio.receive(bytes(self._pending))]
+            del self._pending[: virtio.receive(bytes(self._pending[:MAX_INPUT]))]
         elif self._pending and not self._uses_htif:
             count = self.machine.board.uart.receive(bytes(self._pending[:FIFO_SIZE]))
             self._in_flight += self._pending[:count]

@@ -126,6 +126,28 @@ def test_input_outlives_a_driver_that_clears_the_fifo(engine: str, pipes: Pipes)
     assert pipes.read() == b"hello\nabcdefghijklmnopq"
 
 
+def test_a_long_paste_waits_for_the_guest(pipes: Pipes) -> None:
+    """On a terminal, which is read while the guest takes nothing: Ctrl-A x may be what is typed."""
+    machine = machine_with("native", elf(SPIN))
+    commands: list[Command] = []
+    console = Console(
+        machine, pipes.source, pipes.sink, interactive=True, on_command=commands.append
+    )
+    pasted = bytes(range(0x20, 0x70)) * 1000
+    for start in range(0, len(pasted), 4000):
+        pipes.write(pasted[start : start + 4000])
+        machine.run(1_000_000)
+    pipes.write(b"\x01x")
+    machine.run(1_000_000)
+    assert commands == [Command.QUIT]
+    taken = b""
+    uart = machine.board.uart
+    while uart.received:
+        taken += uart.received.pop(0).to_bytes()
+        console.poll()
+    assert taken == pasted
+
+
 def test_a_guest_that_sleeps_is_woken(engine: str, pipes: Pipes) -> None:
     machine, _ = joined(engine, sleepy_echo_guest(), pipes)
     pipes.write(b"some text, and q")
