@@ -21,6 +21,7 @@ from rvemu.board import RAM_BASE, Board, BoardConfig
 from rvemu.boot import assemble
 from rvemu.clock import CLOCKS_PER_TICK, TICKS_PER_SECOND, MachineClock, WallClock
 from rvemu.devices.htif import Htif
+from rvemu.devices.rtc import WallTime
 from rvemu.devices.syscon import Ending
 from rvemu.devices.virtio.console import Console as VirtioConsole
 from rvemu.devices.virtio.device import VirtioDevice
@@ -126,6 +127,7 @@ class Machine:
             self.harts,
             on_output=self._output.add,
             on_exit=self._finish,
+            date=WallTime() if clock == "wall" else None,
         )
         self.htif: Htif | None = None
         self.virtio_console: VirtioConsole | None = None

@@ -71,6 +71,14 @@ def test_the_guest_sets_the_time() -> None:
     assert rig.after(1) == 10_000_007
 
 
+def test_the_date() -> None:
+    """By the wall clock it is the host's; else it is the same in all runs."""
+    before = time.time_ns()
+    date = Machine(clock="wall").board.rtc.now()
+    assert before <= date <= time.time_ns()
+    assert Machine().board.rtc.now() == 1_704_067_200 * 10**9  # 2024-01-01 00:00:00 UTC
+
+
 def test_time_stands_still_with_the_machine() -> None:
     rig = Rig()
     rig.after(1)
