@@ -108,8 +108,10 @@ def drives(
 
     every = [replace(options, snapshot=options.snapshot or snapshot) for _, options in wanted]
     with contextlib.ExitStack() as stack:
-        for (machine, _), drive in zip(wanted, open_drives(every), strict=True):
+        opened = open_drives(every)
+        for drive in opened:
             stack.callback(drive.close)
+        for (machine, _), drive in zip(wanted, opened, strict=True):
             machine.plug(Block(drive))
         yield
 

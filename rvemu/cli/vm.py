@@ -17,6 +17,9 @@ examples:
   rvemu vm --guest tinyos-s --trace-exits         each exit as a line, on stderr
   rvemu vm guest.elf --sbi                        it starts in S-mode; the VMM is its firmware
   rvemu vm a.elf b.elf --shares 1,3               two at once, one hart, turns 1 to 3
+  rvemu vm a.elf b.elf --drive file=disk.img,format=raw,offset=0,size=8M,vm=1 \
+                       --drive file=disk.img,format=raw,offset=8M,size=8M,vm=2
+                                                  each with a minidisk, a slice of one image
   rvemu vm --guest tinyos-s --mode trap-and-emulate --quirk status           it breaks
   rvemu vm --guest tinyos-s --mode trap-and-emulate --quirk status --patch   and is right again
   rvemu vm --guest tinyos-s --control             the control structure at the end, by field
@@ -31,17 +34,20 @@ exit status:
 """
 
 import argparse
+import contextlib
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from rvemu.cli.device_options import add_drive_options, drives
 from rvemu.cli.machine_options import DEFAULT_MEMORY, add_engine_option
 from rvemu.cli.quantities import count, size
 from rvemu.cli.run import UNFINISHED, exit_status
 from rvemu.errors import RvemuError
 from rvemu.hart.extensions import DEFAULT_ISA, parse_isa
+from rvemu.keyvalues import Options
 from rvemu.machine import Reason
 from rvemu.virtualizable import QUIRKS
 from rvemu.vmm.comparison import Measured, differences, measure, table
@@ -105,6 +111,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="mode trap-and-emulate: scan the guest's kernel, and patch what does not trap",
     )
+    disks = parser.add_argument_group("disks (docs/virtio.md)")
+    add_drive_options(disks, "[,vm=N]")
     debugging = parser.add_argument_group("debugging (docs/gdb.md)")
     debugging.add_argument(
         "--gdb",
@@ -197,6 +205,29 @@ def _build(
     return machine
 
 
+@contextlib.contextmanager
+def _disks(
+    arguments: argparse.Namespace, machines: Sequence[VirtualMachine], *, snapshot: bool = False
+) -> Iterator[None]:
+    """Plug disks into the machines that `vm=` names: 1 is the first, and may go without saying."""
+    if not arguments.drive:
+        yield
+        return
+    from rvemu.drives import DriveOptions
+
+    numbered = {str(n): each.machine for n, each in enumerate(machines, 1)}
+    wanted = []
+    for text in arguments.drive:
+        options = Options.parse("--drive", text)
+        vm = options.take("vm", "1" if len(machines) == 1 else None)
+        if vm not in numbered:
+            what = "it names no guest" if vm is None else f"there is no guest {vm}"
+            raise options.error(what, " or ".join(f"vm={n}" for n in numbered))
+        wanted.append((numbered[vm], DriveOptions.of(options)))
+    with drives(wanted, snapshot=snapshot or arguments.snapshot):
+        yield
+
+
 def _tracer(name: str) -> Callable[[Exit], None]:
     prefix = f"[{name}] " if name else ""
 
@@ -210,11 +241,18 @@ def _tracer(name: str) -> Callable[[Exit], None]:
 
 
 def _run_one(arguments: argparse.Namespace, path: Path, sbi: bool) -> int:
-    from rvemu.session import Session, Signalled
-
     output = _Collected() if arguments.json else None
     machine = _build(arguments, arguments.mode, sbi, output=output)
-    machine.load(path)
+    with _disks(arguments, [machine]):
+        machine.load(path)
+        return _run_loaded(arguments, machine, path, output)
+
+
+def _run_loaded(
+    arguments: argparse.Namespace, machine: VirtualMachine, path: Path, output: "_Collected | None"
+) -> int:
+    from rvemu.session import Session, Signalled
+
     if arguments.gdb is not None:
         from rvemu.debug.session import DebugSession
 
@@ -272,10 +310,15 @@ def _status(run: Run) -> int:
 
 
 def _compare(arguments: argparse.Namespace, path: Path, sbi: bool) -> int:
-    def build(mode: str, output: Callable[[bytes], None]) -> VirtualMachine:
-        return _build(arguments, mode, sbi, name=mode, output=output)
+    with contextlib.ExitStack() as stack:
 
-    measured = measure(build, path, arguments.max_instructions)
+        def build(mode: str, output: Callable[[bytes], None]) -> VirtualMachine:
+            machine = _build(arguments, mode, sbi, name=mode, output=output)
+            # Each mode finds the disks as they are.
+            stack.enter_context(_disks(arguments, [machine], snapshot=True))
+            return machine
+
+        measured = measure(build, path, arguments.max_instructions)
     different = differences(measured)
     if arguments.report is not None:
         _write_report(Path(arguments.report), path, measured)
@@ -323,14 +366,16 @@ def _run_several(arguments: argparse.Namespace, guests: list[tuple[Path, bool]])
         machine = _build(
             arguments, arguments.mode, sbi, name=name, host=host, output=_Lines(f"[{name}] ")
         )
-        machine.load(path)
         machines.append(machine)
 
     def finished(machine: VirtualMachine, run: Run) -> None:
         _say(f"[{machine.name}] {run}")
 
     shares = _shares(arguments.shares, len(machines))
-    runs = run_in_turns(machines, shares, arguments.max_instructions, finished)
+    with _disks(arguments, machines):
+        for machine, (path, _) in zip(machines, guests, strict=True):
+            machine.load(path)
+        runs = run_in_turns(machines, shares, arguments.max_instructions, finished)
     if arguments.accounting:
         measured = [_measured(m, r, b"") for m, r in zip(machines, runs, strict=True)]
         print(*table(measured), sep="\n", file=sys.stderr)
