@@ -36,6 +36,8 @@ class GuestInfo:
     """Starts in S-mode and needs SBI firmware; the others start in M-mode with no firmware."""
     needs_h: bool = False
     """Needs harts with the hypervisor extension."""
+    disk: int = 0
+    """The bytes of the empty virtio disk that it is run with; 0 if it uses none."""
     benchmark: bool = False
     """Has a 64-bit word `bench_iterations` in .data. Its output is the same for any count >= 1."""
 

@@ -14,6 +14,7 @@
 #define CLINT_MTIME          (CLINT + 0xbff8)
 
 static inline uint8_t mmio_read8(uint64_t address) { return *(volatile uint8_t *)address; }
+static inline uint32_t mmio_read32(uint64_t address) { return *(volatile uint32_t *)address; }
 static inline uint64_t mmio_read64(uint64_t address) { return *(volatile uint64_t *)address; }
 
 static inline void mmio_write8(uint64_t address, uint8_t value) {

@@ -60,6 +60,12 @@ def run_on_qemu(elf: Path, guest: guests.GuestInfo, harts: int) -> tuple[bytes, 
     cpu = ["-cpu", "rv64,h=true"] if guest.needs_h else []
     machine = ["-M", "virt", *cpu, "-smp", str(harts)]
     command = [QEMU, *machine, *firmware, "-nographic", "-kernel", str(elf)]
+    if guest.disk:
+        image = elf.with_suffix(".img")
+        image.write_bytes(bytes(guest.disk))
+        command += ["-global", "virtio-mmio.force-legacy=false"]
+        command += ["-drive", f"file={image},format=raw,if=none,id=d0"]
+        command += ["-device", "virtio-blk-device,drive=d0"]
     done = subprocess.run(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, timeout=120, check=False
     )

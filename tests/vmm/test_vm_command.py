@@ -73,6 +73,36 @@ def test_two_guests_print_under_their_names(failing: str, capfdbinary: Captured)
     assert b"[1:failing] exited with status 3" in captured.err
 
 
+def test_minidisks(tmp_path: Path, capfdbinary: Captured) -> None:
+    """Two guests write patterns to slices of one image, and neither sees the other's."""
+    image = tmp_path / "disk.img"
+    image.write_bytes(b"x" * (192 << 10))
+    words = ["vm", "--guest", "disk", "--guest", "disk"]
+    for n in (1, 2):
+        words += ["--drive", f"file={image},format=raw,offset={64 * n - 64}K,size=64K,vm={n}"]
+    for run in (b"1", b"2"):
+        assert main(words) == 0
+        out = capfdbinary.readouterr().out
+        for name in (b"[1:disk] ", b"[2:disk] "):
+            assert name + b"a disk of 128 sectors\n" in out
+            assert name + b"run " + run + b" on this disk\n" in out
+            assert (name + b"the last run's pattern: 0 sectors have changed\n" in out) == (
+                run == b"2"
+            )
+    first, second, rest = (image.read_bytes()[at << 16 :][: 1 << 16] for at in range(3))
+    assert first == second
+    assert set(rest) == set(b"x")
+
+
+def test_a_disk_is_the_same_in_all_modes(tmp_path: Path, capfdbinary: Captured) -> None:
+    """Each mode has it as it was, which it stays."""
+    image = tmp_path / "disk.img"
+    image.write_bytes(bytes(64 << 10))
+    assert main(["vm", "--guest", "disk", "--mode", "all", "--drive", f"file={image}"]) == 0
+    assert capfdbinary.readouterr().out == expected_output("disk")
+    assert image.read_bytes() == bytes(64 << 10)
+
+
 def test_exits_and_control_structure_are_shown(capfdbinary: Captured) -> None:
     assert main(["vm", "--guest", "tinyos-s", "--trace-exits", "--control"]) == 0
     text = capfdbinary.readouterr().err.decode()
@@ -93,6 +123,9 @@ def test_exits_and_control_structure_are_shown(capfdbinary: Captured) -> None:
         (["vm", "--guest", "hello", "--isa", "rv32i"], "only 64-bit harts"),
         (["vm", "--guest", "hello", "--report", "x"], "give --mode all"),
         (["vm", "--guest", "hello", "-m", "4096B"], "device tree"),
+        (["vm", "--guest", "hello", "--drive", "file=x,vm=2"], "there is no guest 2; vm=1 would"),
+        (["vm", "a", "b", "--drive", "file=x"], "it names no guest; vm=1 or vm=2 would do"),
+        (["vm", "--guest", "hello", "--drive", "file=x"], "cannot be opened"),
     ],
 )
 def test_mistakes_are_one_line(words: list[str], complaint: str, capfdbinary: Captured) -> None:
