@@ -4,8 +4,7 @@ what becomes of a trap."""
 
 from rvemu.hart.fields import MSTATUS
 from rvemu.hart.floating import update_fp_fast
-from rvemu.hart.state import M_MODE, STOP_BUDGET, STOP_OWNED, Hart
-from rvemu.vmm.exits import ExitReason
+from rvemu.hart.state import M_MODE, STOP_OWNED, Hart
 from rvemu.vmm.host import ENTER_U, ENTER_U_FENCED
 from rvemu.vmm.monitor import Monitor
 
@@ -30,7 +29,8 @@ class Deprivileged(Monitor):
             # Cache-block operations trap, and so do counters that are not the guest's to read.
             host.resident = self
             p.mie = p.medeleg = p.senvcfg = 0
-            p.mcounteren = self.counters
+            p.mcounteren = p.scounteren = self.counters
+            host.stale = True  # another guest's tables may have used the same ASIDs
         p.mepc = h.pc
         p.mscratch = satp
         status = MSTATUS.MPIE.mask | (h.mstatus & _FS)
@@ -56,9 +56,8 @@ class Deprivileged(Monitor):
         if reason == STOP_OWNED:
             h.pc = p.mepc
             return True
-        assert reason == STOP_BUDGET, f"deprivileged, and stopped for {reason}"
         h.pc = p.pc
-        self.note(ExitReason.TIMER, h.pc, "the guest's time is looked at")
+        self.paused(reason)
         return False
 
     def _load_reservation(self, h: Hart, p: Hart) -> None:

@@ -18,7 +18,7 @@ from rvemu.hart.fields import HGATP, HSTATUS, MENVCFG, MIP, MSTATUS, SSTATUS
 from rvemu.hart.floating import update_fp_fast
 from rvemu.hart.pmp import pmp_page_permissions
 from rvemu.hart.privilege import set_privilege
-from rvemu.hart.state import M_MODE, S_MODE, STOP_BUDGET, STOP_OWNED, STOP_WFI, Hart, Shared
+from rvemu.hart.state import M_MODE, S_MODE, STOP_OWNED, STOP_WFI, Hart, Shared
 from rvemu.lang import M64, get, put
 from rvemu.vmm.control import ControlStructure
 from rvemu.vmm.exits import ExitReason
@@ -113,8 +113,7 @@ class Hardware(TrapAndEmulate):
             self.note(ExitReason.WFI, h.pc, "the virtual hart waits")
             h.stop_reason = STOP_WFI
         else:
-            assert reason == STOP_BUDGET, f"in a guest, and stopped for {reason}"
-            self.note(ExitReason.TIMER, h.pc, "the guest's time is looked at")
+            self.paused(reason)
 
     def _load(self, h: Hart, p: Hart) -> bool:
         """Give the guest's state to the hart; whether translations must be fenced."""

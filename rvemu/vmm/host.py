@@ -19,16 +19,26 @@ from rvemu.clock import CLOCKS_PER_TICK
 from rvemu.engine import make_engine
 from rvemu.errors import RvemuError
 from rvemu.hart.csr_environment import write_menvcfg
-from rvemu.hart.decoded import invalidate_physical
+from rvemu.hart.decoded import invalidate_physical, release_all_decoded
 from rvemu.hart.extensions import Ext
 from rvemu.hart.floating import update_fp_fast
 from rvemu.hart.privilege import set_privilege
 from rvemu.hart.reset import reset
-from rvemu.hart.state import M_MODE, S_MODE, Hart, Shared
+from rvemu.hart.state import (
+    M_MODE,
+    PASS_NEXT,
+    PASS_NONE,
+    S_MODE,
+    STOP_BREAKPOINT,
+    Hart,
+    Shared,
+)
 from rvemu.lang import M64
 from rvemu.memory import PAGE_SIZE, Ram
 
-VMM_BASE = 0x8000_0000
+# Where hardly a guest has code: a debugger's breakpoints are virtual addresses, and the way into a
+# guest has such addresses as well.
+VMM_BASE = 1 << 55
 VMM_SIZE = 64 << 20
 
 # Where guests' memory begins: the first bank, and the distance from one to the next.
@@ -73,6 +83,11 @@ _NEEDED = Ext.H | Ext.S | Ext.U | Ext.SV39 | Ext.SV48 | Ext.SV57 | Ext.ZICNTR | 
 _REGISTERS = Hart._x.offset
 _REGISTER_BYTES = Hart._pmpaddr.offset - _REGISTERS
 
+# A debugger's breakpoints and watchpoints, which are together at the end of what harts share.
+_POINTS = Shared.breakpoint_count.offset
+_POINT_BYTES = ctypes.sizeof(Shared) - _POINTS
+NO_POINTS = bytes(_POINT_BYTES)
+
 
 # The hart's clock is the guest's, and this many ticks more: so that the way into a guest, which
 # comes before the guest's first instruction, has a time as well.
@@ -102,6 +117,8 @@ class Host:
         self.resident: object = None
         #: Tables were changed since the TLB was last told.
         self.stale = False
+        # The points that the hart stops for: a guest's.
+        self._points = NO_POINTS
         #: Seconds in guests.
         self.guest_seconds = 0.0
         self._add_region(
@@ -174,6 +191,20 @@ class Host:
         """Make a page of instructions zeros."""
         self.write_code(page, bytes(PAGE_SIZE))
 
+    # --- A debugger's points -----------------------------------------------------------------
+
+    def show_points(self, guest: Shared, before: bytes) -> bytes:
+        """Have the hart stop for a guest's breakpoints and watchpoints, and for no others. Its
+        virtual addresses are the guest's own in all modes. before: what this gave the last time."""
+        points = ctypes.string_at(ctypes.addressof(guest) + _POINTS, _POINT_BYTES)
+        if points != self._points:
+            self._points = points
+            ctypes.memmove(ctypes.addressof(self.shared) + _POINTS, points, _POINT_BYTES)
+            self.stale = True  # pages are looked at anew when they are entered, or filled
+        if points != before:
+            release_all_decoded(self.hart)  # what is at points that are gone is ordinary again
+        return points
+
     # --- World switch ------------------------------------------------------------------------
 
     def become(self, level: int) -> None:
@@ -212,18 +243,32 @@ class Host:
         them."""
         p = self.hart
         p.pc = entry.address
+        p.point_pass = PASS_NONE
         before = ((v.clock_end - v.budget) & M64) + CLOCK_OFFSET
         p.budget = -1
         p.clock_end = (before - entry.length - 1) & M64
         p.retire_end = (v.retire_end - v.budget - entry.length - 1) & M64
-        p.clock_stop = (before + v.budget + 1) & M64
         self.shared.time_offset = (v.shared.time_offset - EPOCH) & M64
         began = time.perf_counter()
-        reason = self.engine.run(p)
+        if v.point_pass != PASS_NONE:
+            # First the way in alone: the instruction that passes its points is the guest's.
+            self._run_until(before)
+            p.point_pass = v.point_pass - 1
+        reason = self._run_until((before + v.budget + 1) & M64)
         self.guest_seconds += time.perf_counter() - began
         trapped = p.priv != 0 and not p.v  # into a level of ours
         budget: int = p.budget
         attempted = (p.clock_end - budget - before - trapped) & M64
         v.budget -= attempted
         v.retire_end = (p.retire_end - budget + v.budget) & M64
+        return reason
+
+    def _run_until(self, clock: int) -> int:
+        """Run the hart; why it stopped. Breakpoints are the guest's, and not the VMM's own."""
+        p = self.hart
+        p.clock_stop = clock
+        reason = self.engine.run(p)
+        while reason == STOP_BREAKPOINT and p.priv != 0 and not p.v:
+            p.point_pass = PASS_NEXT
+            reason = self.engine.run(p)
         return reason

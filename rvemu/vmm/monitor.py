@@ -12,15 +12,21 @@ from collections.abc import Callable, Sequence
 from rvemu.engine.reference import ReferenceEngine
 from rvemu.errors import RvemuError
 from rvemu.hart.decoded import invalidate_physical
+from rvemu.hart.exceptions import STORE
 from rvemu.hart.interrupts import poll
+from rvemu.hart.points import stop_at_breakpoint
 from rvemu.hart.state import (
     ADDEND,
     DATA_WORDS,
     DEVICE_NONE,
     FILL_LOG,
     NO_PAGE,
+    STOP_BREAKPOINT,
+    STOP_BUDGET,
     STOP_FLUSH,
     STOP_NONE,
+    STOP_TRANSLATION,
+    STOP_WATCHPOINT,
     STORE_TAG,
     Hart,
     Shared,
@@ -28,10 +34,10 @@ from rvemu.hart.state import (
 from rvemu.hart.tlb import flush_all, flush_context
 from rvemu.harts import MODE_NAMES
 from rvemu.isa.disassembler import disassemble
-from rvemu.lang import M64
+from rvemu.lang import M64, Stop
 from rvemu.vmm.accounting import Accounting
 from rvemu.vmm.exits import Exit, ExitReason
-from rvemu.vmm.host import Host
+from rvemu.vmm.host import NO_POINTS, Host
 
 PAGE_MASK = ~0xFFF
 
@@ -59,14 +65,16 @@ class Monitor:
         self.to_physical = self.bank - self.ram_base
         self._host_address = int(shared.region_host[0])
         self._to_guest = self.ram_base - self._host_address
+        self._points = NO_POINTS
 
     # --- The engine's side -------------------------------------------------------------------
 
     def run(self, hart: Hart) -> int:
         """Run until the virtual hart stops; the reason (`STOP_*`)."""
         h = hart
-        if self._observed(h):
+        if h.mmu_hook:
             return self._run_observed(h)
+        self._points = self.host.show_points(self.shared, self._points)
         h.stop_reason = STOP_NONE
         if h.device_state != DEVICE_NONE:
             self.interpret()  # the instruction whose device access the machine has made
@@ -90,13 +98,20 @@ class Monitor:
         """Run the guest for at least one instruction, and at most budget + 1."""
         raise NotImplementedError
 
-    def _observed(self, h: Hart) -> bool:
-        """Whether somebody wants to see what only the model shows: breakpoints, watchpoints,
-        translations."""
-        shared = self.shared
-        return bool(shared.breakpoint_count or shared.watch_count or h.mmu_hook)
+    def paused(self, reason: int) -> None:
+        """The physical hart has stopped in the guest, and for no trap: its time is up, or it has
+        met a point of the debugger's, which is then the virtual hart's stop."""
+        h, p = self.hart, self.host.hart
+        if reason == STOP_BUDGET:
+            self.note(ExitReason.TIMER, h.pc, "the guest's time is looked at")
+            return
+        assert reason in (STOP_BREAKPOINT, STOP_WATCHPOINT), f"in a guest, and stopped for {reason}"
+        h.stop_reason = reason
+        h.watch_number = p.watch_number
+        h.watch_address = p.watch_address
 
     def _run_observed(self, h: Hart) -> int:
+        """Somebody wants to see the guest's translations, which only the model shows."""
         reason = self.model.run(h)
         flush_all(h)
         self.forget()
@@ -129,8 +144,21 @@ class Monitor:
         """Have the model execute an instruction that accesses no memory, given its bits."""
         self.model.step(self.hart, raw)
 
+    def meets_breakpoint(self) -> bool:
+        """Whether the virtual hart stops at its pc: to be asked before an instruction is
+        interpreted that the physical hart has not begun."""
+        try:
+            stop_at_breakpoint(self.hart)
+        except Stop:
+            self.hart.restart = 0
+            return True
+        return False
+
     def interpret(self) -> None:
         """Have the model execute the next instruction, whatever it is."""
+        if self.shared.watch_count:
+            self._interpret_watched()
+            return
         h = self.hart
         data, fetch = h.data_context, h.fetch_context
         self.model.step(h)
@@ -141,6 +169,25 @@ class Monitor:
                 self.frames_stored(stored)
         if h.ftlb_filled[fetch]:
             flush_context(h, fetch)
+
+    def _interpret_watched(self) -> None:
+        """The same while there are watchpoints. Watched pages are in no TLB, so that the model is
+        asked for its translations."""
+        h = self.hart
+        h.mmu_hook = 1
+        self.model.step(h)
+        h.mmu_hook = 0
+        if h.stop_reason == STOP_TRANSLATION:
+            h.stop_reason = STOP_NONE
+        stored = [
+            int(h.seen_physical[n]) & PAGE_MASK
+            for n in range(h.seen_count)
+            if h.seen_access[n] == STORE
+        ]
+        h.seen_count = 0
+        flush_all(h)
+        if stored:
+            self.frames_stored(stored)
 
     def _stored_frames(self, context: int) -> list[int]:
         """The guest-physical pages that the virtual hart's TLB now holds for stores: those that the

@@ -64,8 +64,9 @@ class TrapAndEmulate(Deprivileged):
     def advance(self, h: Hart) -> None:
         if h.data_priv != h.priv:
             # MPRV: instructions and data are of different privileges, and here both would be U.
-            self.note(ExitReason.INTERPRETED, h.pc, "MPRV is on: executed by the model")
-            self.interpret()
+            if not self.meets_breakpoint():
+                self.note(ExitReason.INTERPRETED, h.pc, "MPRV is on: executed by the model")
+                self.interpret()
             return
         if self.run_deprivileged(h, self.shadows.view(h).satp):
             self._handle(h, int(self.host.hart.mcause), int(self.host.hart.mtval))
