@@ -15,8 +15,8 @@ from enum import Enum
 from typing import NoReturn
 
 from rvemu.board import TIMEBASE_FREQUENCY, UART_BASE
-from rvemu.devices.virtio.console import MAX_INPUT
 from rvemu.devices.uart import FIFO_SIZE, Lsr, Register
+from rvemu.devices.virtio.console import MAX_INPUT
 from rvemu.errors import RvemuError
 from rvemu.machine import Machine
 from rvemu.outside import wait_outside

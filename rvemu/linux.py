@@ -79,11 +79,19 @@ for card in /sys/class/net/eth*; do
     udhcpc -i "$card" -n -q -t 3 -T 1 -s /etc/udhcpc.script >/dev/null 2>&1 ||
         echo "rvemu: $card: no answer from DHCP"
 done
+# A virtio console has the input, and knows how large the terminal is; a UART has to be told.
+session="setsid cttyhack"
+if [ -c /dev/hvc0 ]; then
+    exec </dev/hvc0 >/dev/hvc0 2>&1
+    session="setsid -c"
+elif [ -n "$rows" ]; then
+    stty rows "$rows" cols "$columns"
+fi
 echo "{GREETING} $(uname -r)"
 if [ -n "$run" ]; then
     sh -c "$run"
 else
-    setsid cttyhack sh
+    $session sh
 fi
 poweroff -f
 """

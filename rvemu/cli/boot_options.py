@@ -1,6 +1,7 @@
 """Arguments that say what a machine boots: a guest, or firmware with a kernel and its RAM disk."""
 
 import argparse
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -131,8 +132,19 @@ def _linux(arguments: argparse.Namespace, initrd: Path | None) -> Start:
         initrd or (found.initrd_with_modules if names_devices(arguments) else found.initrd),
         is_kernel=True,
         memory=MEMORY,
-        command_line=COMMAND_LINE,
+        command_line=COMMAND_LINE + _terminal_size(),
     )
+
+
+def _terminal_size() -> str:
+    """What the first process of --linux is told of the user's terminal, if there is one."""
+    from rvemu.session import STDIN
+    from rvemu.terminal import Terminal
+
+    if not Terminal.is_ours(STDIN):
+        return ""
+    size = os.get_terminal_size(STDIN)
+    return f" columns={size.columns} rows={size.lines}" if size.lines else ""
 
 
 def _guest(arguments: argparse.Namespace, initrd: Path | None) -> Start:

@@ -43,7 +43,9 @@ def run(linux: Linux, script: str, *options: str) -> str:
 
 
 def test_without_devices_nothing_is_loaded(linux: Linux) -> None:
-    assert "<>" in run(linux, "echo \\<$(tail -n +2 /proc/modules)\\>")
+    text = run(linux, "echo \\<$(tail -n +2 /proc/modules)\\>; date +%F")
+    assert "<>" in text
+    assert "\n2024-01-01\n" in text, "a date that is the same in all runs"
 
 
 def test_a_file_system_on_a_disk(linux: Linux, tmp_path: Path) -> None:

@@ -4,12 +4,14 @@ while nobody types."""
 import fcntl
 import os
 import pty
+import re
 import select
+import struct
 import subprocess
 import sys
 import termios
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -23,6 +25,7 @@ class Shell:
 
     def __init__(self, *options: str) -> None:
         self.keys, terminal = pty.openpty()
+        self.resize(30, 100)
         self.process = subprocess.Popen(
             [sys.executable, "-m", "rvemu", "run", "--linux", "--append", "quiet", *options],
             stdin=terminal,
@@ -33,9 +36,14 @@ class Shell:
         )
         os.close(terminal)
         self.seen = b""
+        #: What came before the text that was expected last.
+        self.passed = b""
 
     def type(self, text: str) -> None:
         os.write(self.keys, text.encode())
+
+    def resize(self, rows: int, columns: int) -> None:
+        fcntl.ioctl(self.keys, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
     def expect(self, text: str, seconds: float = 90) -> None:
         """Read until some text has come."""
@@ -45,7 +53,7 @@ class Shell:
             assert left > 0, f"no {text!r} in {self.seen[-2000:]!r}"
             if select.select([self.keys], [], [], left)[0]:
                 self.seen += os.read(self.keys, 65536)
-        self.seen = self.seen.partition(text.encode())[2]
+        self.passed, _, self.seen = self.seen.partition(text.encode())
 
     def processor_seconds(self) -> float:
         """What the process has used so far."""
@@ -54,22 +62,34 @@ class Shell:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-@pytest.fixture(params=["1", "4"])
-def shell(request: pytest.FixtureRequest, linux: Linux) -> Iterator[Shell]:
+Start = Callable[..., Shell]
+
+
+@pytest.fixture
+def start(linux: Linux) -> Iterator[Start]:
+    """Starts the command with options, and ends it."""
     del linux  # it is there: nothing has to be fetched
-    shell = Shell("--smp", request.param)
-    try:
-        yield shell
-    finally:
+    shells: list[Shell] = []
+
+    def started(*options: str) -> Shell:
+        shells.append(Shell(*options))
+        shells[-1].expect("built-in commands")
+        shells[-1].expect("# ")
+        return shells[-1]
+
+    yield started
+    for shell in shells:
         shell.process.kill()
         shell.process.wait()
         os.close(shell.keys)
 
 
+@pytest.mark.parametrize("harts", ["1", "4"])
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_a_shell(shell: Shell) -> None:
-    shell.expect("built-in commands")
-    shell.expect("# ")
+def test_a_shell(start: Start, harts: str) -> None:
+    shell = start("--smp", harts)
+    shell.type("stty size\n")
+    shell.expect("\n30 100\r")
     shell.type("echo $((6 * 7)) is the answer\n")
     shell.expect("\n42 is the answer\r")
 
@@ -83,4 +103,37 @@ def test_a_shell(shell: Shell) -> None:
 
     shell.type("exit\n")
     shell.expect("Power down")
+    assert shell.process.wait(30) == 0
+
+
+def test_a_shell_on_the_virtio_console(start: Start) -> None:
+    """Where the input goes, the shell is; it knows the terminal's size and follows it. By the wall
+    clock the date is the host's."""
+    began = int(time.time())
+    shell = start("--virtio-console", "--clock", "wall")
+    shell.type("tty; stty size\n")
+    shell.expect("\n/dev/hvc0\r")
+    shell.expect("\n30 100\r")
+    shell.resize(50, 132)
+    shell.type("until [ $(stty size | tr -d ' ') = 50132 ]; do :; done; echo it fo''llows\n")
+    shell.expect("it follows")
+
+    shell.type("echo wai''ting; sleep 100000\n")
+    shell.expect("waiting")
+    shell.type("\x03")
+    shell.expect("# ")
+
+    shell.type("echo the date is $(date +%s)\n")
+    shell.expect("\nthe date is ")
+    shell.expect("# ")
+    date = re.match(rb"\d+", shell.passed)
+    assert date is not None
+    # Linux takes whole seconds from the clock when it boots.
+    assert began - 1 <= int(date[0]) <= time.time()
+
+    pasted = "cat <<END | wc -c\n" + "0123456789\n" * 2000 + "END\n"
+    shell.type(pasted)
+    shell.expect("\n22000\r")
+
+    shell.type("\x01x")
     assert shell.process.wait(30) == 0
