@@ -61,6 +61,8 @@ class Recipe:
     """The symbol to start at."""
     march: str
     mabi: str
+    defines: tuple[str, ...] = ()
+    """Macros that all sources are compiled with."""
     embeds: tuple[Recipe, ...] = ()
     """Guests whose ELF files this guest contains (`_embed`)."""
 
@@ -97,6 +99,7 @@ class Recipe:
             entry=table.get("entry", "_start"),
             march=table.get("march", "rv64gc"),
             mabi=table.get("mabi", "lp64d"),
+            defines=tuple(table.get("defines", ())),
             embeds=tuple(cls.load(guest, within=within) for guest in embedded),
         )
 
@@ -123,6 +126,7 @@ class Recipe:
             *toolchain.target_flags(self.march, self.mabi),
             *toolchain.compile_flags(self.root),
             *_COMPILE_FLAGS,
+            *self.defines,
             *self.link_flags,
         )
         state.update("\n".join((self.name, toolchain.identity, *flags)).encode())
@@ -228,6 +232,7 @@ def build(recipe: Recipe, toolchain: Toolchain, output: Path) -> None:
         work = Path(scratch)
         target = toolchain.target_flags(recipe.march, recipe.mabi)
         flags = [*_COMPILE_FLAGS, *toolchain.compile_flags(recipe.root)]
+        flags += [f"-D{name}" for name in recipe.defines]
         flags += [f"-I{folder.relative_to(recipe.root)}" for folder in recipe.include_dirs]
         objects = []
         for source in recipe.sources:

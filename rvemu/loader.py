@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import os
+import struct
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -28,6 +29,7 @@ EM_RISCV = 243
 _MAGIC = b"\x7fELF"
 _PROGRAM_HEADER_SIZE = 56
 _SECTION_HEADER_SIZE = 64
+_NOTE = struct.Struct("<III")  # lengths of name and description, type
 _MAX_SEGMENTS = 1024
 _MAX_SECTIONS = 4096
 _MAX_FILE = 4 << 30
@@ -52,6 +54,14 @@ class Segment:
         return self.paddr + self.memsz
 
 
+class Note(NamedTuple):
+    """A note of an ELF file: what its owner says of it."""
+
+    owner: str
+    kind: int
+    description: bytes
+
+
 class Reserved(NamedTuple):
     """A range of physical addresses that no segment may touch."""
 
@@ -74,6 +84,7 @@ class Image:
     xlen: int = 64
     #: What was odd but harmless, one line each, for the user to see.
     warnings: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
     #: Where firmware is to go on, in S-mode; None where there is nothing for it to start.
     next_entry: int | None = None
     #: Physical addresses of an initial RAM disk: its first byte and the one after its last.
@@ -153,7 +164,8 @@ def load_elf(source: Source, name: str | None = None) -> Image:
     segments = _read_segments(name, content, elf)
     symbols, warnings = _read_symbols(name, content, elf)
     entry = _physical_entry(name, header["e_entry"], segments)
-    return Image(name, entry, segments, symbols, warnings=warnings)
+    notes = tuple(_read_notes(name, content, elf))
+    return Image(name, entry, segments, symbols, warnings=warnings, notes=notes)
 
 
 def load_raw(source: Source, address: int, name: str | None = None) -> Image:
@@ -254,11 +266,7 @@ def _read_segments(name: str, content: bytes, elf: ELFFile) -> tuple[Segment, ..
 
     whole = memoryview(content)
     segments = []
-    for index in range(count):
-        with _malformed(name):
-            entry = struct_parse(
-                elf.structs.Elf_Phdr, elf.stream, offset + index * _PROGRAM_HEADER_SIZE
-            )
+    for index, entry in enumerate(_program_headers(name, elf)):
         if entry["p_type"] == "PT_INTERP":
             raise RvemuError(
                 f"{name}: a program for an operating system (it asks for a dynamic linker), "
@@ -276,6 +284,34 @@ def _read_segments(name: str, content: bytes, elf: ELFFile) -> tuple[Segment, ..
                 f"{high.name} at {_range(high.paddr, high.memsz)}"
             )
     return tuple(segments)
+
+
+def _program_headers(name: str, elf: ELFFile) -> Iterator[Any]:
+    """The program headers, which are known to be in the file."""
+    header = elf.header
+    for index in range(header["e_phnum"]):
+        at = header["e_phoff"] + index * _PROGRAM_HEADER_SIZE
+        with _malformed(name):
+            entry = struct_parse(elf.structs.Elf_Phdr, elf.stream, at)
+        yield entry
+
+
+def _read_notes(name: str, content: bytes, elf: ELFFile) -> Iterator[Note]:
+    """The notes of all `PT_NOTE` segments, as far as they make sense: nothing needs them to run."""
+    for segment in _program_headers(name, elf):
+        if segment["p_type"] != "PT_NOTE":
+            continue
+        start, size = segment["p_offset"], segment["p_filesz"]
+        part = content[start : start + size]
+        while len(part) >= _NOTE.size:
+            name_size, size, kind = _NOTE.unpack_from(part)
+            described = _NOTE.size + (name_size + 3 & ~3)
+            owner = part[_NOTE.size : _NOTE.size + name_size].rstrip(b"\0")
+            description = part[described : described + size]
+            if len(description) < size:
+                break
+            yield Note(owner.decode("latin-1"), kind, description)
+            part = part[described + (size + 3 & ~3) :]
 
 
 def _check_segment(name: str, index: int, entry: Any, whole: memoryview) -> Segment:

@@ -1,8 +1,6 @@
 // The Supervisor Binary Interface: what an S-mode kernel may ask of the firmware below it, and how.
 #pragma once
 
-#include <stdint.h>
-
 #define SBI_EXT_LEGACY_SET_TIMER 0x00
 #define SBI_EXT_LEGACY_PUTCHAR   0x01
 #define SBI_EXT_LEGACY_GETCHAR   0x02
@@ -58,6 +56,10 @@
 #define SBI_FWFT_POINTER_MASKING_PMLEN 5
 #define SBI_FWFT_LOCK                  1
 
+#ifndef __ASSEMBLER__
+
+#include <stdint.h>
+
 struct sbi_result {
     int64_t error;
     int64_t value;
@@ -88,3 +90,5 @@ __attribute__((noreturn)) static inline void sbi_shutdown(uint64_t reason) {
     for (;;)
         __asm__ volatile("wfi");
 }
+
+#endif

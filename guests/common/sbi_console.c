@@ -1,6 +1,7 @@
-// The console of S-mode guests: whole lines through the debug console extension, or characters
-// through the legacy call where the firmware is older than that.
+// The console of S-mode guests: whole lines through the debug console extension, characters
+// through the legacy call where the firmware is older than that, or a paravirtual machine's ring.
 #include "console.h"
+#include "paravirt.h"
 #include "sbi.h"
 #include "supervisor.h"
 
@@ -9,7 +10,10 @@ static uint64_t length;
 
 static void flush(void) {
     uint64_t done = 0;
-    if (sbi_has(SBI_EXT_DBCN)) {
+    if (paravirtual) {
+        pv_print(line, length);
+        done = length;
+    } else if (sbi_has(SBI_EXT_DBCN)) {
         uint64_t start = physical_address(line);
         while (done < length) {
             struct sbi_result written =

@@ -1,11 +1,27 @@
 // From firmware to C: the kernel is entered in S-mode at its physical address, with paging off,
 // the hart in a0 and the device tree in a1. It is linked for the upper half, so the first job is to
 // map itself there, and the second to jump.
-#include "riscv.h"
+#include "hypercall.h"
 #include "layout.h"
+#include "riscv.h"
+#include "sbi.h"
 
     .section .text.start, "ax"
+#ifdef PARAVIRT
+    // Before any privileged instruction: is there a VMM that offers hypercalls?
+    mv s0, a0
+    mv s1, a1
+    li a0, HC_EXTENSION
+    li a6, SBI_BASE_PROBE_EXTENSION
+    li a7, SBI_EXT_BASE
+    ecall
+    snez s2, a1
+    mv a0, s0
+    mv a1, s1
+    bnez s2, clear
+#endif
     csrw sie, zero
+clear:
 
     // Addresses are relative to pc, so `la` gives physical ones until the jump.
     la t0, __bss_start
@@ -14,6 +30,15 @@
     addi t0, t0, 8
     bltu t0, t1, 1b
 
+#ifdef PARAVIRT
+    la t0, paravirtual
+    sb s2, 0(t0)
+    beqz s2, 1f
+    la sp, kernel_stack_top
+    call pv_boot
+    j jump
+1:
+#endif
     // The first page table: one entry of 1 GiB where RAM is, and the same one in the upper half.
     la t0, boot_page_table
     li t1, (RAM_PHYSICAL >> PAGE_SHIFT << PTE_PPN_SHIFT) | PTE_V | PTE_R | PTE_W | PTE_X | PTE_A | PTE_D
@@ -28,6 +53,7 @@
     sfence.vma
     csrw satp, t0
 
+jump:
     // From here both addresses work; go to the one that will stay.
     li t0, RAM_DISTANCE
     la t1, high
@@ -35,9 +61,16 @@
     jr t1
 high:
     la sp, kernel_stack_top
+#ifdef PARAVIRT
+    lbu t0, paravirtual
+    la t1, pv_kernel_trap_entry
+    la t2, pv_shared
+    sd t1, HC_SHARED_ENTRY(t2)
+    bnez t0, 1f
+#endif
     la t0, kernel_trap_entry
     csrw stvec, t0
-    call kernel_main
+1:  call kernel_main
 
     .bss
     .balign PAGE_SIZE

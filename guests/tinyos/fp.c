@@ -1,7 +1,7 @@
 // Floating-point registers belong to whoever used them last. A process begins with sstatus.FS off;
 // its first floating-point instruction is illegal then, and turns the unit on for it. From there
 // FS says whether there is anything to save.
-#include "kernel.h"
+#include "hart.h"
 
 static const struct process *owner; // whose registers are in the hart
 
@@ -15,9 +15,8 @@ static void set_fs(struct process *process, uint64_t fs) {
 bool fp_first_use(struct process *process) {
     if (uses_fp(process))
         return false;
-    csr_set(sstatus, MSTATUS_FS_INITIAL);
-    bool has_fp = csr_read(sstatus) & MSTATUS_FS;
-    csr_clear(sstatus, MSTATUS_FS);
+    bool has_fp = hart_set_fs(MSTATUS_FS_INITIAL);
+    hart_set_fs(MSTATUS_FS_OFF);
     if (!has_fp)
         return false;
     process->fp = (struct fp_state){0};
@@ -31,9 +30,9 @@ bool fp_first_use(struct process *process) {
 void fp_leave(struct process *process) {
     if (process->state == ZOMBIE || (process->frame.status & MSTATUS_FS) != MSTATUS_FS_DIRTY)
         return;
-    csr_set(sstatus, MSTATUS_FS_INITIAL);
+    hart_set_fs(MSTATUS_FS_INITIAL);
     fp_save(&process->fp);
-    csr_clear(sstatus, MSTATUS_FS);
+    hart_set_fs(MSTATUS_FS_OFF);
     set_fs(process, MSTATUS_FS_CLEAN);
 }
 
@@ -41,9 +40,9 @@ void fp_leave(struct process *process) {
 void fp_enter(struct process *process) {
     if (!uses_fp(process) || owner == process)
         return;
-    csr_set(sstatus, MSTATUS_FS_INITIAL);
+    hart_set_fs(MSTATUS_FS_INITIAL);
     fp_restore(&process->fp);
-    csr_clear(sstatus, MSTATUS_FS);
+    hart_set_fs(MSTATUS_FS_OFF);
     set_fs(process, MSTATUS_FS_CLEAN);
     owner = process;
 }

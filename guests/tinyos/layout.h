@@ -9,6 +9,10 @@
 #define HEAP_START      0x80400000
 #define HEAP_END        0x80800000
 
+// A paravirtual kernel's first page tables, and those of the pages to give out, which it must not
+// have mapped for stores (boot_paravirt.c).
+#define PV_TABLES HEAP_END
+
 // Virtual, upper half: all of RAM, at a constant distance from its physical address.
 #define RAM_PHYSICAL 0x80000000
 #define RAM_VIRTUAL  0xffffffc000000000

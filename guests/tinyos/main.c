@@ -1,10 +1,13 @@
 // tinyos: a small but honest kernel. It runs in S-mode on any SBI firmware, and keeps its
 // processes apart with Sv39 paging.
-#include "kernel.h"
+#include "hart.h"
 #include "sbi.h"
 #include "supervisor.h"
 
-uint64_t physical_address(const void *object) { return to_physical(object); }
+// Before paging is on, an object's address is its physical one.
+uint64_t physical_address(const void *object) {
+    return (uint64_t)object < RAM_VIRTUAL ? (uint64_t)object : to_physical(object);
+}
 
 void panic(const char *reason) {
     printf("[S] panic: %s\n", reason);
@@ -25,9 +28,9 @@ void power_off(void) {
 
 // See, once, a timer interrupt arrive.
 static void timer_init(void) {
-    csr_write(sie, MIP_STIP);
+    hart_enable_timer();
     timer_tick();
-    while (!wait_for_timer())
+    while (!hart_wait_for_timer())
         ;
     timer_tick();
     printf("[S] the timer ticks: supervisor timer interrupt seen\n");
@@ -52,5 +55,5 @@ void kernel_main(void) {
     process_init();
     struct process *first = schedule(NULL);
     printf("[S] process %lu starts in U-mode\n", first->pid);
-    enter_user(&first->frame);
+    hart_enter_user(&first->frame);
 }

@@ -1,5 +1,5 @@
 // Processes: birth, death, and whose turn it is.
-#include "kernel.h"
+#include "hart.h"
 
 #define PROCESSES 8
 
@@ -20,9 +20,7 @@ void process_init(void) {
     vm_create(p);
     p->frame.epc = USER_TEXT;
     p->frame.x[REG_SP] = USER_STACK_TOP;
-    // sret will go to SPP = U, with interrupts on there; FS is off until it is needed.
-    p->frame.status = csr_read(sstatus) & ~(uint64_t)(MSTATUS_SPP | MSTATUS_FS);
-    p->frame.status |= MSTATUS_SPIE;
+    p->frame.status = hart_process_status();
 }
 
 // A copy of a process; NULL when there is no room. The caller sets both results of the call.
@@ -87,7 +85,7 @@ struct process *schedule(struct process *after) {
             fp_enter(p);
             return p;
         }
-        if (wait_for_timer())
+        if (hart_wait_for_timer())
             timer_tick();
     }
 }

@@ -1,5 +1,5 @@
 // Why did we come into the kernel?
-#include "kernel.h"
+#include "hart.h"
 #include "sbi.h"
 
 #define TICK 4000 // in units of `time`: 0.4 ms on a 10 MHz board
@@ -86,7 +86,8 @@ struct trap_frame *user_trap(struct trap_frame *frame) {
 }
 
 void kernel_trap(void) {
+    struct trap_frame trap = hart_trap();
     printf("[S] %s in the kernel: scause 0x%lx, sepc 0x%lx, stval 0x%lx\n",
-           cause_name(csr_read(scause)), csr_read(scause), csr_read(sepc), csr_read(stval));
+           cause_name(trap.cause), trap.cause, trap.epc, trap.tval);
     panic("trap in the kernel");
 }

@@ -3,7 +3,7 @@
 // The upper half is the kernel's, the same in every table and marked global; the lower half is the
 // process's own. A and D are set when an entry is made, so that harts which do not set them
 // themselves need no help.
-#include "kernel.h"
+#include "hart.h"
 
 void *memcpy(void *restrict destination, const void *restrict source, size_t size);
 
@@ -26,23 +26,47 @@ static void *pte_page(pte entry) { return to_virtual(entry >> PTE_PPN_SHIFT << P
 
 static bool is_leaf(pte entry) { return entry & (PTE_R | PTE_W | PTE_X); }
 
+// A cleared page becomes a table of a level, or stops being one. The VMM of a paravirtual machine
+// must know, and it must not be mapped for stores then.
+static pte *heap_entry(const void *page) { // in the tables at PV_TABLES that boot_paravirt.c made
+    pte *tables = to_virtual(PV_TABLES + 2 * PAGE_SIZE);
+    return &tables[(to_physical(page) - HEAP_START) >> PAGE_SHIFT];
+}
+
+static pte *table_make(pte *page, int level) {
+    if (paravirtual) {
+        pv_set_entry(heap_entry(page), make_pte(page, PTE_R));
+        pv_update(HC_PIN_TABLE, to_physical(page), level);
+    }
+    return page;
+}
+
+static void table_unmake(pte *page) {
+    if (paravirtual) {
+        pv_update(HC_UNPIN_TABLE, to_physical(page), 0);
+        pv_set_entry(heap_entry(page), make_pte(page, PTE_R | PTE_W));
+        pv_flush(); // the page is about to be used
+    }
+}
+
 // The entry that maps `address`, at `level` (0: 4 KiB, 1: 2 MiB) of a table. The tables above it
 // are made if `make` says so; otherwise the result is NULL when one is missing.
 static pte *walk(pte *table, uint64_t address, int level, bool make) {
     for (int i = LEVELS - 1; i > level; i--) {
         pte *entry = &table[(address >> (PAGE_SHIFT + 9 * i)) % ENTRIES];
-        if (!(*entry & PTE_V)) {
+        if (!(pte_get(entry) & PTE_V)) {
             if (!make)
                 return NULL;
-            *entry = make_pte(page_allocate(), 0) & ~(pte)(PTE_A | PTE_D); // reserved in pointers
+            pte *below = table_make(page_allocate(), i - 1);
+            pte_set(entry, make_pte(below, 0) & ~(pte)(PTE_A | PTE_D)); // reserved in pointers
         }
-        table = pte_page(*entry);
+        table = pte_page(pte_get(entry));
     }
     return &table[(address >> (PAGE_SHIFT + 9 * level)) % ENTRIES];
 }
 
 static void map(pte *table, uint64_t address, const void *page, uint64_t flags) {
-    *walk(table, address, 0, true) = make_pte(page, flags);
+    pte_set(walk(table, address, 0, true), make_pte(page, flags));
 }
 
 static void map_kernel(const char *start, const char *end, uint64_t flags) {
@@ -53,24 +77,36 @@ static void map_kernel(const char *start, const char *end, uint64_t flags) {
 // Replaces the boot page table by one that grants each part of the kernel what it needs. The
 // kernel's image is mapped by 4 KiB pages, the pages it gives out by 2 MiB ones.
 void vm_init(void) {
-    kernel_table = page_allocate();
+    kernel_table = table_make(page_allocate(), LEVELS - 1);
     map_kernel(__kernel_start, __text_end, PTE_R | PTE_X);
     map_kernel(__text_end, __rodata_end, PTE_R);
     map_kernel(__rodata_end, __bss_end, PTE_R | PTE_W);
     const char *user_image = to_virtual(USER_IMAGE);
     map_kernel(user_image, user_image + user_image_size, PTE_R);
-    for (uint64_t p = HEAP_START; p < HEAP_END; p += PAGE_SIZE << 9)
-        *walk(kernel_table, p + RAM_DISTANCE, 1, true) = make_pte(to_virtual(p), KERNEL_RW);
+    for (uint64_t p = HEAP_START; p < HEAP_END; p += PAGE_SIZE << 9) {
+        pte leaf = make_pte(to_virtual(p), KERNEL_RW);
+        if (paravirtual) // by 4 KiB: some of these pages will be tables
+            leaf = make_pte(heap_entry(to_virtual(p)), 0) & ~(pte)(PTE_A | PTE_D);
+        pte_set(walk(kernel_table, p + RAM_DISTANCE, 1, true), leaf);
+    }
 
+    if (paravirtual) {
+        vm_activate_kernel();
+        return;
+    }
     // How many ASIDs are there? The bits that are not implemented read zero.
     vm_activate_kernel();
     csr_set(satp, SATP_ASID);
     asid_max = (csr_read(satp) & SATP_ASID) >> SATP_ASID_SHIFT;
     vm_activate_kernel();
-    sfence_vma(); // forget the boot page table
+    fence_all(); // forget the boot page table
 }
 
 static void set_satp(const pte *table, uint64_t asid) {
+    if (paravirtual) { // processes have tables without the kernel
+        pv_set_roots(to_physical(kernel_table), to_physical(table));
+        return;
+    }
     csr_write(satp, SATP_MODE_SV39 | asid << SATP_ASID_SHIFT | to_physical(table) >> PAGE_SHIFT);
 }
 
@@ -82,14 +118,20 @@ void vm_activate(const struct process *process) {
     bool has_asid = process->pid <= asid_max;
     set_satp(process->page_table, has_asid ? process->pid : 0);
     if (!has_asid)
-        sfence_vma();
+        fence_all();
+}
+
+// A root with the kernel's half, which a paravirtual kernel has in a table of its own.
+static pte *new_space(void) {
+    pte *table = page_allocate();
+    for (int i = ENTRIES / 2; !paravirtual && i < ENTRIES; i++)
+        table[i] = kernel_table[i];
+    return table_make(table, LEVELS - 1);
 }
 
 // A new address space: text and data from the user image, one stack page, one shared page.
 void vm_create(struct process *process) {
-    process->page_table = page_allocate();
-    for (int i = ENTRIES / 2; i < ENTRIES; i++)
-        process->page_table[i] = kernel_table[i];
+    process->page_table = new_space();
 
     for (uint64_t offset = 0; offset < user_image_size; offset += PAGE_SIZE) {
         void *page = page_allocate();
@@ -107,42 +149,50 @@ static void visit_user(pte *table, int level, uint64_t address, void *context,
                        void (*visit)(void *context, pte *entry, uint64_t address)) {
     int count = level == LEVELS - 1 ? ENTRIES / 2 : ENTRIES;
     for (int i = 0; i < count; i++) {
-        if (!(table[i] & PTE_V))
+        pte entry = pte_get(&table[i]);
+        if (!(entry & PTE_V))
             continue;
         uint64_t below = address + ((uint64_t)i << (PAGE_SHIFT + 9 * level));
-        if (!is_leaf(table[i]))
-            visit_user(pte_page(table[i]), level - 1, below, context, visit);
+        if (!is_leaf(entry))
+            visit_user(pte_page(entry), level - 1, below, context, visit);
         visit(context, &table[i], below);
     }
 }
 
 static void share_with_child(void *child_table, pte *entry, uint64_t address) {
-    if (!is_leaf(*entry))
+    pte value = pte_get(entry);
+    if (!is_leaf(value))
         return;
-    if ((*entry & PTE_W) && !(*entry & PTE_SHARED))
-        *entry = (*entry & ~(pte)PTE_W) | PTE_COW;
-    page_share(pte_page(*entry));
-    *walk(child_table, address, 0, true) = *entry;
+    if ((value & PTE_W) && !(value & PTE_SHARED)) {
+        value = (value & ~(pte)PTE_W) | PTE_COW;
+        pte_set(entry, value);
+    }
+    page_share(pte_page(value));
+    pte_set(walk(child_table, address, 0, true), value);
 }
 
 // The child gets the same pages; whoever writes to a private one first gets a copy (vm_fault).
 void vm_fork(struct process *child, struct process *parent) {
-    child->page_table = page_allocate();
-    for (int i = ENTRIES / 2; i < ENTRIES; i++)
-        child->page_table[i] = kernel_table[i];
+    child->page_table = new_space();
     visit_user(parent->page_table, LEVELS - 1, 0, child->page_table, share_with_child);
-    sfence_vma_asid(parent->pid <= asid_max ? parent->pid : 0); // its pages lost W
+    fence_space(parent->pid <= asid_max ? parent->pid : 0); // its pages lost W
 }
 
 static void release(void *context, pte *entry, uint64_t address) {
     (void)context;
     (void)address;
-    page_release(pte_page(*entry));
+    pte value = pte_get(entry);
+    if (!is_leaf(value)) {
+        pte_set(entry, 0);
+        table_unmake(pte_page(value));
+    }
+    page_release(pte_page(value));
 }
 
 // Gives everything back, tables included. The caller runs on another page table by now.
 void vm_destroy(struct process *process) {
     visit_user(process->page_table, LEVELS - 1, 0, NULL, release);
+    table_unmake(process->page_table);
     page_release(process->page_table);
     process->page_table = NULL;
 }
@@ -156,26 +206,27 @@ bool vm_fault(struct process *process, uint64_t address, bool store) {
     if (address >= USER_STACK_TOP || entry == NULL)
         return false;
 
-    if (!(*entry & PTE_V)) {
+    pte value = pte_get(entry);
+    if (!(value & PTE_V)) {
         // Promised, but not there yet: it is made on its first use.
         if (!heap && !stack)
             return false;
         if (heap)
             printf("[S] process %lu touches 0x%lx: it is given a page on demand\n", process->pid,
                    address);
-        *entry = make_pte(page_allocate(), USER_RW);
-    } else if (store && (*entry & PTE_COW)) {
-        void *page = pte_page(*entry);
+        pte_set(entry, make_pte(page_allocate(), USER_RW));
+    } else if (store && (value & PTE_COW)) {
+        void *page = pte_page(value);
         if (page_references(page) > 1) {
             void *copy = memcpy(page_allocate(), page, PAGE_SIZE);
             page_release(page);
             page = copy;
         }
-        *entry = make_pte(page, USER_RW);
+        pte_set(entry, make_pte(page, USER_RW));
     } else {
         return false;
     }
-    sfence_vma_address(address);
+    fence_page(address);
     return true;
 }
 
@@ -187,8 +238,8 @@ void *vm_user_byte(struct process *process, uint64_t address, bool store) {
         if (address >= USER_STACK_TOP)
             return NULL;
         const pte *entry = walk(process->page_table, address, 0, false);
-        if (entry != NULL && (*entry & wanted) == wanted)
-            return (char *)pte_page(*entry) + address % PAGE_SIZE;
+        if (entry != NULL && (pte_get(entry) & wanted) == wanted)
+            return (char *)pte_page(pte_get(entry)) + address % PAGE_SIZE;
         if (!vm_fault(process, address, store))
             return NULL;
     }

@@ -125,6 +125,7 @@ class Paravirt(Deprivileged):
         if cause == Cause.ECALL_FROM_U and h.priv != U_MODE:
             if h.x[_A7] == EXTENSION:
                 self._hypercall(h, int(h.x[_A6]))
+                self._spend(h, 1)
             else:
                 self.note(ExitReason.SBI, h.x[_A7], "answered by the VMM", _ECALL)
                 self.execute(_ECALL)
@@ -138,8 +139,8 @@ class Paravirt(Deprivileged):
             self.note(ExitReason.GUEST_FAULT, value, "delivered to the guest's kernel")
         else:
             self.note(ExitReason.GUEST_FAULT, value, "delivered to the guest's kernel")
-        self._spend(h, 1)
         self._deliver(h, cause, value)
+        self._spend(h, 1)
 
     def _deliver(self, h: Hart, cause: int, value: int) -> None:
         if not self._started:
@@ -175,7 +176,6 @@ class Paravirt(Deprivileged):
     # --- Hypercalls --------------------------------------------------------------------------
 
     def _hypercall(self, h: Hart, function: int) -> None:
-        self._spend(h, 1)
         if function == Call.RETURN and self._started:
             self.note(ExitReason.HYPERCALL, function, "return from a trap", _ECALL)
             self._return(h)

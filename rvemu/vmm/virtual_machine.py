@@ -4,15 +4,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from rvemu.board import UART_BASE
+from rvemu.devices.uart import FCR_ENABLE, Register
 from rvemu.errors import RvemuError
 from rvemu.hart.extensions import DEFAULT_ISA, Ext, isa_string, parse_isa
 from rvemu.hart.state import Hart, Shared
+from rvemu.loader import load_elf
 from rvemu.machine import Machine, Outcome, Reason
 from rvemu.vmm.accounting import Accounting
 from rvemu.vmm.exits import Exit, ExitReason
 from rvemu.vmm.hardware import Hardware
 from rvemu.vmm.host import Host
+from rvemu.vmm.hypercalls import EXTENSION, NOTE_NAME, NOTE_TYPE, VERSION
 from rvemu.vmm.monitor import Monitor
+from rvemu.vmm.paravirt import Paravirt
 from rvemu.vmm.patch import Patcher
 from rvemu.vmm.sbi import Firmware, UnhandledExitError
 from rvemu.vmm.trap_and_emulate import TrapAndEmulate
@@ -20,9 +25,12 @@ from rvemu.vmm.trap_and_emulate import TrapAndEmulate
 EMULATE = "emulate"
 _MONITORS: dict[str, type[Monitor]] = {
     "trap-and-emulate": TrapAndEmulate,
+    "paravirt": Paravirt,
     "hardware": Hardware,
 }
 MODES = (EMULATE, *_MONITORS)
+#: Modes whose guests need not know of it.
+TRANSPARENT = tuple(mode for mode in MODES if mode != Paravirt.name)
 
 
 @dataclass(frozen=True)
@@ -57,7 +65,8 @@ class VirtualMachine:
     """A machine of one virtual hart, without H, in a mode of MODES.
 
     host: what it runs on; guests that share one get a bank of its memory each. memory: bytes of
-    guest-physical RAM. sbi: the guest starts in S-mode, and the VMM is its firmware.
+    guest-physical RAM. sbi: the guest starts in S-mode, and the VMM is its firmware (as it always
+    does in mode paravirt).
     quirks: QUIRK_* of the hart (rvemu.hart.state). patch: scan and patch the guest's kernel, so
     that these do not matter. Raises `RvemuError` where these can't be had.
     """
@@ -104,13 +113,35 @@ class VirtualMachine:
         self.accounting = self.monitor.accounting if self.monitor is not None else Accounting()
         #: Told of each exit.
         self._trace: Callable[[Exit], None] | None = None
-        self.firmware = Firmware(self.machine, self._called) if sbi else None
+        paravirtual = isinstance(self.monitor, Paravirt)
+        self.firmware = Firmware(self.machine, self._called) if sbi or paravirtual else None
+        if isinstance(self.monitor, Paravirt):
+            self._connect(self.monitor)
         self.machine.board.ram.on_write = self._chain(self.machine.board.ram.on_write)
 
     def _make_monitor(self, shared: Shared, harts: Sequence[Hart]) -> Monitor:
         assert self.host is not None
         self.monitor = _MONITORS[self.mode](self.host, shared, harts)
         return self.monitor
+
+    def _connect(self, monitor: Paravirt) -> None:
+        """Let a paravirtual guest find its interface, and the console behind its ring."""
+        assert self.firmware is not None
+        self.firmware.offered.add(EXTENSION)
+        uart, bus = self.machine.board.uart, self.machine.board.bus
+        bus.write(UART_BASE + Register.IIR_FCR, 1, FCR_ENABLE)
+
+        def send(data: bytes) -> None:
+            for byte in data:
+                bus.write(UART_BASE, 1, byte)
+
+        def receive(room: int) -> bytes:
+            return bytes(
+                uart.read(Register.RBR_THR, 1) for _ in range(min(room, len(uart.received)))
+            )
+
+        monitor.send, monitor.receive = send, receive
+        self.machine.hooks.between.append(monitor.take_input)
 
     def _chain(self, first: Callable[[int, int], None] | None) -> Callable[[int, int], None] | None:
         """Have the monitor told of what the host writes to guest memory."""
@@ -144,6 +175,8 @@ class VirtualMachine:
     def load(self, source: Path | str | bytes) -> None:
         """Load an ELF file, and make it ready to start: in M-mode, or in S-mode on the VMM's
         firmware. Raises `RvemuError`, with nothing changed, if it can't be."""
+        if isinstance(self.monitor, Paravirt):
+            _check_note(source)
         self.machine.load(source)
         if self.firmware is not None:
             self.firmware.start()
@@ -184,3 +217,27 @@ class VirtualMachine:
             pc = self.machine.hart["mepc"]
             action = f"extension {extension:#x}, function {function}: answered by the VMM"
             self._trace(Exit(ExitReason.SBI, pc, "S", "ecall", extension, action))
+
+
+def is_paravirtual(source: Path | str | bytes) -> bool:
+    """Whether a guest was built for mode paravirt too. Raises `RvemuError` if it is no guest."""
+    return any(note[:2] == (NOTE_NAME, NOTE_TYPE) for note in load_elf(source).notes)
+
+
+def _check_note(source: Path | str | bytes) -> None:
+    """Raise `RvemuError` if a guest does not know the paravirtual interface."""
+    image = load_elf(source)
+    versions = [
+        int.from_bytes(note.description[:4], "little")
+        for note in image.notes
+        if note[:2] == (NOTE_NAME, NOTE_TYPE)
+    ]
+    if not versions:
+        raise RvemuError(
+            f"{image.name}: was not built to make hypercalls (it has no note that says so), as "
+            "mode paravirt wants; see docs/vmm.md, or choose another mode"
+        )
+    if VERSION not in versions:
+        raise RvemuError(
+            f"{image.name}: wants version {versions[0]} of the hypercalls; there is {VERSION}"
+        )
