@@ -34,6 +34,8 @@ class GuestInfo:
     """More instructions, over all harts, than it needs to end: beyond this it hangs."""
     needs_sbi: bool = False
     """Starts in S-mode and needs SBI firmware; the others start in M-mode with no firmware."""
+    paravirt: str = ""
+    """Another guest: the same kernel, built to make hypercalls in a paravirtual machine."""
     needs_h: bool = False
     """Needs harts with the hypervisor extension."""
     disk: int = 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ from rvemu.errors import RvemuError
 from rvemu.machine import Machine
 
 if TYPE_CHECKING:
-    from rvemu.drives import DriveOptions
+    from rvemu.drives import Drive, DriveOptions
 
 
 def add_device_options(parser: argparse.ArgumentParser) -> None:
@@ -80,9 +80,13 @@ def devices(arguments: argparse.Namespace, machine: Machine) -> Iterator[None]:
     Raises `RvemuError` where something cannot be had."""
     with contextlib.ExitStack() as stack:
         if arguments.drive:
+            from rvemu.devices.virtio.block import Block
             from rvemu.drives import DriveOptions
 
-            wanted = [(machine, DriveOptions.parse(text)) for text in arguments.drive]
+            def plug(drive: Drive) -> None:
+                machine.plug(Block(drive))
+
+            wanted = [(plug, DriveOptions.parse(text)) for text in arguments.drive]
             stack.enter_context(drives(wanted, snapshot=arguments.snapshot))
         for n, text in enumerate(arguments.netdev):
             _plug_network(text, n, machine, stack)
@@ -99,11 +103,10 @@ def devices(arguments: argparse.Namespace, machine: Machine) -> Iterator[None]:
 
 @contextlib.contextmanager
 def drives(
-    wanted: Sequence[tuple[Machine, DriveOptions]], *, snapshot: bool = False
+    wanted: Sequence[tuple[Callable[[Drive], None], DriveOptions]], *, snapshot: bool = False
 ) -> Iterator[None]:
-    """Plug disks into machines. snapshot: all images stay as they are. Raises `RvemuError` where
-    one cannot be had."""
-    from rvemu.devices.virtio.block import Block
+    """Open disks, and plug each in by the function beside it. snapshot: all images stay as they
+    are. Raises `RvemuError` where one cannot be had."""
     from rvemu.drives import open_drives
 
     every = [replace(options, snapshot=options.snapshot or snapshot) for _, options in wanted]
@@ -111,8 +114,8 @@ def drives(
         opened = open_drives(every)
         for drive in opened:
             stack.callback(drive.close)
-        for (machine, _), drive in zip(wanted, opened, strict=True):
-            machine.plug(Block(drive))
+        for (plug, _), drive in zip(wanted, opened, strict=True):
+            plug(drive)
         yield
 
 

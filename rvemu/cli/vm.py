@@ -5,6 +5,8 @@ The guest is the same ELF file in all modes, and the hart has what each mode nee
   emulate           the machine as it is, in its real privilege modes: what the others must equal
   trap-and-emulate  the guest's kernel runs in U-mode; each privileged instruction traps and is
                     emulated, and shadow page tables translate
+  paravirt          the guest's kernel knows of the VMM: it makes hypercalls, and its own page
+                    tables, which the VMM has checked, translate
   hardware          the guest's kernel runs in VS-mode, its processes in VU-mode; the hart
                     translates in two stages, and only what the VMM asked for exits
   all               each in turn, and their outputs compared
@@ -12,6 +14,7 @@ The guest is the same ELF file in all modes, and the hart has what each mode nee
 examples:
   rvemu vm --guest tinyos --mode trap-and-emulate
   rvemu vm --guest tinyos-s --mode all            the table of exits, by reason
+  rvemu vm --guest tinyos-s --mode paravirt       tinyos, built with one flag more
   rvemu vm --guest tinyos --mode all --json       the same, for programs
   rvemu vm --guest tinyos --mode all --report r.html   and as a page with plots
   rvemu vm --guest tinyos-s --trace-exits         each exit as a line, on stderr
@@ -38,6 +41,7 @@ import contextlib
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -55,11 +59,43 @@ from rvemu.vmm.exits import Exit
 from rvemu.vmm.hardware import Hardware
 from rvemu.vmm.host import Host
 from rvemu.vmm.rounds import run_in_turns
-from rvemu.vmm.virtual_machine import EMULATE, MODES, Run, VirtualMachine
+from rvemu.vmm.virtual_machine import (
+    EMULATE,
+    MODES,
+    PARAVIRT,
+    TRANSPARENT,
+    Run,
+    VirtualMachine,
+    is_paravirtual,
+)
 
 ALL = "all"
 PATCHABLE = "trap-and-emulate"
 FAILED = 1
+
+
+@dataclass(frozen=True)
+class Guest:
+    """What to run. sbi: it starts in S-mode, on firmware of the VMM's. paravirt: the name of the
+    same guest, built to make hypercalls, if there is one."""
+
+    path: Path
+    sbi: bool
+    paravirt: str = ""
+
+    def path_for(self, mode: str) -> Path:
+        """The ELF file for a mode."""
+        if mode == PARAVIRT and self.paravirt:
+            from rvemu.guests import find_guest
+
+            return find_guest(self.paravirt)
+        return self.path
+
+    def paths(self) -> dict[str, Path]:
+        """The ELF file for each mode in which it does the same. (Where the VMM is not its firmware,
+        firmware of its own prints too.)"""
+        paravirtual = is_paravirtual(self.path) or (self.paravirt and self.sbi)
+        return {m: self.path_for(m) for m in (MODES if paravirtual else TRANSPARENT)}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -153,17 +189,16 @@ def execute(arguments: argparse.Namespace) -> int:
     if arguments.mode == ALL:
         if len(guests) != 1:
             raise RvemuError(f"--mode all compares the modes on one guest, not {len(guests)}")
-        return _compare(arguments, *guests[0])
+        return _compare(arguments, guests[0])
     if len(guests) > 1:
         return _run_several(arguments, guests)
     if arguments.shares is not None:
         raise RvemuError("--shares is for several guests")
-    return _run_one(arguments, *guests[0])
+    return _run_one(arguments, guests[0])
 
 
-def _guests(arguments: argparse.Namespace) -> list[tuple[Path, bool]]:
-    """The guests: their files, and whether they need firmware."""
-    found = [(Path(elf), arguments.sbi) for elf in arguments.elf]
+def _guests(arguments: argparse.Namespace) -> list[Guest]:
+    found = [Guest(Path(elf), arguments.sbi) for elf in arguments.elf]
     if arguments.guest:
         from rvemu.guests import find_guest, list_guests
 
@@ -173,7 +208,7 @@ def _guests(arguments: argparse.Namespace) -> list[tuple[Path, bool]]:
             info = known[name]
             if info.needs_h:
                 raise RvemuError(f"guest {name} needs the H extension; a virtual hart has none")
-            found.append((path, info.needs_sbi or arguments.sbi))
+            found.append(Guest(path, info.needs_sbi or arguments.sbi, info.paravirt))
     if not found:
         raise RvemuError("run what? Give an ELF file, or --guest NAME")
     return found
@@ -215,7 +250,7 @@ def _disks(
         return
     from rvemu.drives import DriveOptions
 
-    numbered = {str(n): each.machine for n, each in enumerate(machines, 1)}
+    numbered = {str(n): each.plug for n, each in enumerate(machines, 1)}
     wanted = []
     for text in arguments.drive:
         options = Options.parse("--drive", text)
@@ -240,9 +275,10 @@ def _tracer(name: str) -> Callable[[Exit], None]:
 # --- One guest -----------------------------------------------------------------------------------
 
 
-def _run_one(arguments: argparse.Namespace, path: Path, sbi: bool) -> int:
+def _run_one(arguments: argparse.Namespace, guest: Guest) -> int:
     output = _Collected() if arguments.json else None
-    machine = _build(arguments, arguments.mode, sbi, output=output)
+    machine = _build(arguments, arguments.mode, guest.sbi, output=output)
+    path = guest.path_for(arguments.mode)
     with _disks(arguments, [machine]):
         machine.load(path)
         return _run_loaded(arguments, machine, path, output)
@@ -309,22 +345,25 @@ def _status(run: Run) -> int:
 # --- All modes -----------------------------------------------------------------------------------
 
 
-def _compare(arguments: argparse.Namespace, path: Path, sbi: bool) -> int:
+def _compare(arguments: argparse.Namespace, guest: Guest) -> int:
+    paths = guest.paths()
     with contextlib.ExitStack() as stack:
 
         def build(mode: str, output: Callable[[bytes], None]) -> VirtualMachine:
-            machine = _build(arguments, mode, sbi, name=mode, output=output)
+            machine = _build(arguments, mode, guest.sbi, name=mode, output=output)
             # Each mode finds the disks as they are.
             stack.enter_context(_disks(arguments, [machine], snapshot=True))
             return machine
 
-        measured = measure(build, path, arguments.max_instructions)
+        measured = measure(build, paths, arguments.max_instructions)
+    if PARAVIRT not in paths:
+        _say(f"mode paravirt is left out: {guest.path.stem} was not built to make hypercalls")
     different = differences(measured)
     if arguments.report is not None:
-        _write_report(Path(arguments.report), path, measured)
+        _write_report(Path(arguments.report), guest.path, measured)
     if arguments.json:
         report: dict[str, Any] = {
-            "guest": str(path),
+            "guest": str(guest.path),
             "equal": not different,
             "differences": different,
             "modes": [m.as_dict() for m in measured],
@@ -354,17 +393,17 @@ def _write_report(file: Path, guest: Path, measured: list[Measured]) -> None:
 # --- Several guests ------------------------------------------------------------------------------
 
 
-def _run_several(arguments: argparse.Namespace, guests: list[tuple[Path, bool]]) -> int:
+def _run_several(arguments: argparse.Namespace, guests: list[Guest]) -> int:
     if arguments.json or arguments.control:
         raise RvemuError("--json and --control are for one guest")
     host = None
     if arguments.mode != EMULATE:
         host = Host(parse_isa(arguments.isa), arguments.engine)
     machines = []
-    for n, (path, sbi) in enumerate(guests):
-        name = f"{n + 1}:{path.stem}"
+    for n, guest in enumerate(guests):
+        name = f"{n + 1}:{guest.path.stem}"
         machine = _build(
-            arguments, arguments.mode, sbi, name=name, host=host, output=_Lines(f"[{name}] ")
+            arguments, arguments.mode, guest.sbi, name=name, host=host, output=_Lines(f"[{name}] ")
         )
         machines.append(machine)
 
@@ -373,8 +412,8 @@ def _run_several(arguments: argparse.Namespace, guests: list[tuple[Path, bool]])
 
     shares = _shares(arguments.shares, len(machines))
     with _disks(arguments, machines):
-        for machine, (path, _) in zip(machines, guests, strict=True):
-            machine.load(path)
+        for machine, guest in zip(machines, guests, strict=True):
+            machine.load(guest.path_for(arguments.mode))
         runs = run_in_turns(machines, shares, arguments.max_instructions, finished)
     if arguments.accounting:
         measured = [_measured(m, r, b"") for m, r in zip(machines, runs, strict=True)]

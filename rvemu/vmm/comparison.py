@@ -1,14 +1,14 @@
 """One guest under each mode, side by side: whether it could tell (*equivalence*), and what it cost
 (*efficiency*)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rvemu.vmm.accounting import Accounting
 from rvemu.vmm.exits import ExitReason
-from rvemu.vmm.virtual_machine import MODES, Run, VirtualMachine
+from rvemu.vmm.virtual_machine import Run, VirtualMachine
 
 
 @dataclass
@@ -34,14 +34,13 @@ class Measured:
 
 def measure(
     build: Callable[[str, Callable[[bytes], None]], VirtualMachine],
-    guest: Path,
+    guests: Mapping[str, Path],
     limit: int | None = None,
-    modes: tuple[str, ...] = MODES,
 ) -> list[Measured]:
-    """Run a guest under each mode. build: makes a virtual machine, given the mode and what takes
-    the guest's output."""
+    """Run a guest under some modes, in order. build: makes a virtual machine, given the mode and
+    what takes the guest's output. guests: the ELF file for each mode."""
     found = []
-    for mode in modes:
+    for mode, guest in guests.items():
         output = bytearray()
         machine = build(mode, output.extend)
         machine.load(guest)

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from rvemu.board import UART_BASE
 from rvemu.devices.uart import FCR_ENABLE, Register
+from rvemu.devices.virtio.block import Block
+from rvemu.drives import Drive
 from rvemu.errors import RvemuError
 from rvemu.hart.extensions import DEFAULT_ISA, Ext, isa_string, parse_isa
 from rvemu.hart.state import Hart, Shared
@@ -29,8 +31,9 @@ _MONITORS: dict[str, type[Monitor]] = {
     "hardware": Hardware,
 }
 MODES = (EMULATE, *_MONITORS)
+PARAVIRT = Paravirt.name
 #: Modes whose guests need not know of it.
-TRANSPARENT = tuple(mode for mode in MODES if mode != Paravirt.name)
+TRANSPARENT = tuple(mode for mode in MODES if mode != PARAVIRT)
 
 
 @dataclass(frozen=True)
@@ -155,6 +158,16 @@ class VirtualMachine:
             monitor.memory_written(address, length)
 
         return written
+
+    def plug(self, drive: Drive) -> None:
+        """Give the guest a disk, before it is loaded: a virtio device, or in mode paravirt what is
+        behind the block ring. Raises `RvemuError` if there is no place for it."""
+        if not isinstance(self.monitor, Paravirt):
+            self.machine.plug(Block(drive))
+        elif self.monitor.drive is None:
+            self.monitor.drive = drive
+        else:
+            raise RvemuError(f"{self.name}: a paravirtual guest has one disk")
 
     @property
     def trace(self) -> Callable[[Exit], None] | None:

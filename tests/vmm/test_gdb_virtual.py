@@ -3,14 +3,14 @@ privilege."""
 
 import pytest
 
-from rvemu.vmm.virtual_machine import MODES
+from rvemu.vmm.virtual_machine import TRANSPARENT
 from tests.debug.gdb import attached, needs_gdb, served
 from tests.vmm.programs import bundled, virtual_machine
 
 pytestmark = needs_gdb
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", TRANSPARENT)
 def test_from_the_kernel_into_a_process(mode: str) -> None:
     path, sbi = bundled("tinyos-s")
     machine, _ = virtual_machine(mode, path, sbi=sbi)

@@ -8,14 +8,14 @@ from rvemu.machine import Machine
 from rvemu.vmm.exits import Exit, ExitReason
 from rvemu.vmm.host import Host
 from rvemu.vmm.rounds import run_in_turns
-from rvemu.vmm.virtual_machine import EMULATE, MODES, VirtualMachine
+from rvemu.vmm.virtual_machine import EMULATE, TRANSPARENT, VirtualMachine
 from tests.assembler import Assembler, encode
 from tests.vmm.programs import DIRECT, bundled, virtual_machine, visible
 
 GUESTS = ("hello", "traps", "atomics", "tinyos", "tinyos-s")
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", TRANSPARENT)
 @pytest.mark.parametrize("guest", GUESTS)
 def test_a_guest_prints_what_it_must(guest: str, mode: str) -> None:
     path, sbi = bundled(guest)
@@ -88,7 +88,7 @@ def test_exits_can_be_followed(mode: str) -> None:
         assert any("csrw satp,t0" in line and line.startswith("S ") for line in lines)
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", TRANSPARENT)
 def test_firmware_s_absence_is_reported(mode: str) -> None:
     """A trap that firmware has no answer to names itself, the guest's state and where."""
     from tests.small_programs import SPIN, elf, op
@@ -130,7 +130,7 @@ def test_breakpoints_and_steps_see_the_virtual_machine(mode: str) -> None:
 
 
 def test_a_virtual_hart_has_no_h() -> None:
-    for mode in MODES:
+    for mode in TRANSPARENT:
         assert VirtualMachine(mode, memory=16 << 20).machine.hart["misa.H"] == 0
 
 

@@ -12,7 +12,7 @@ from rvemu.hart.extensions import DEFAULT_ISA, parse_isa
 from rvemu.hart.state import PASS_NEXT, PASS_NEXT_WATCHED, STOP_BREAKPOINT, STOP_WATCHPOINT
 from rvemu.vmm.host import VMM_BASE, Host
 from rvemu.vmm.rounds import run_in_turns
-from rvemu.vmm.virtual_machine import EMULATE, MODES, VirtualMachine
+from rvemu.vmm.virtual_machine import EMULATE, TRANSPARENT, VirtualMachine
 from tests.assembler import A0, A1, A2, A3, A4, Assembler
 from tests.vmm.privileged_programs import BASE, DATA, TABLES, WINDOW, PrivilegedProgram
 from tests.vmm.programs import DIRECT, bundled, virtual_machine, visible
@@ -162,7 +162,7 @@ def test_a_stop_changes_nothing(mode: str) -> None:
     assert (hart.pc, hart["a0"], machine.machine.now) == (BASE + 4, 12, 23)
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", TRANSPARENT)
 def test_a_watchpoint_set_where_the_guest_has_been(mode: str) -> None:
     p = Assembler(BASE).li(A0, DATA)
     p.label("loop").op("sd", rs1=A0, rs2=A1, imm=0).op("addi", rd=A1, rs1=A1, imm=1).jal(0, "loop")
@@ -174,7 +174,7 @@ def test_a_watchpoint_set_where_the_guest_has_been(mode: str) -> None:
     assert len(debugger.met) == 10
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", TRANSPARENT)
 def test_a_breakpoint_where_data_and_code_have_different_modes(mode: str) -> None:
     """MPRV is on: trap-and-emulate executes nothing directly."""
     p = Assembler(BASE).li(A3, 0).csr_set("mstatus", 1 << 17)
@@ -186,7 +186,7 @@ def test_a_breakpoint_where_data_and_code_have_different_modes(mode: str) -> Non
     assert len(debugger.met) == machine.machine.hart["a3"] > 40
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", TRANSPARENT)
 def test_a_watched_page_table(mode: str) -> None:
     """Not the entry that changes, but a word of the same page: the change counts as ever."""
     pages = [DATA, DATA + 0x1000]
