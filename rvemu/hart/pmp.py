@@ -38,6 +38,7 @@ def pmp_update(h: Hart) -> None:
     h.pmp_active = 0
     for n in range(h.pmp_count):
         _update_entry(h, n)
+    h.pmp_updates = u64(h.pmp_updates + 1)
     flush_all(h)
 
 

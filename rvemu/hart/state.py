@@ -173,6 +173,7 @@ _SCALARS: list[tuple[str, Any]] = [
     ("pc_align_mask", c_uint8),  # 2 where IALIGN=32, 0 where 16
     ("pmp_count", c_uint8),
     ("pmp_active", c_uint8),  # entries from this one on are off
+    ("pmp_updates", c_uint64),  # how often PMP was set
     ("physical_bits", c_uint8),
     # Time and budget. `budget` counts down with each instruction attempted; the engine polls when
     # it goes below zero. At all times instret = retire_end - budget, clock = clock_end - budget.

@@ -19,6 +19,7 @@ from rvemu.hart.floating import update_fp_fast
 from rvemu.hart.pmp import pmp_page_permissions
 from rvemu.hart.privilege import set_privilege
 from rvemu.hart.state import M_MODE, S_MODE, STOP_OWNED, STOP_WFI, Hart, Shared
+from rvemu.hart.walk import WRITE_TABLE
 from rvemu.lang import M64, get, put
 from rvemu.vmm.control import ControlStructure
 from rvemu.vmm.exits import ExitReason
@@ -195,10 +196,12 @@ class Hardware(TrapAndEmulate):
             self.interpret()
 
     def _g_stage_fault(self, h: Hart, address: int, cause: int, instruction: int) -> None:
-        """A guest-physical address is not mapped for what the guest wants of it."""
-        del instruction  # the model decodes the guest's own
+        """A guest-physical address is not mapped for what the guest wants of it. instruction:
+        htinst, which tells when it is the hart that wants to set A or D in the guest's tables."""
         page = address & PAGE_MASK
         needed = _GUEST_PAGE_FAULTS[Cause(cause)]
+        if instruction == WRITE_TABLE:
+            needed = WRITE
         granted = 0
         if self.in_ram(page):
             granted = pmp_page_permissions(h, page, S_MODE) << 1 & (READ | WRITE | EXECUTE)

@@ -66,6 +66,10 @@ class Monitor:
         self._host_address = int(shared.region_host[0])
         self._to_guest = self.ram_base - self._host_address
         self._points = NO_POINTS
+        # The virtual hart's PMP: how often it had been set when it was last looked at, and whether
+        # it cuts pages.
+        self._pmp_updates = -1
+        self._pmp_cuts = False
 
     # --- The engine's side -------------------------------------------------------------------
 
@@ -88,7 +92,16 @@ class Monitor:
             elif h.budget < 0:
                 self.poll(h)
             else:
+                if h.pmp_updates != self._pmp_updates:
+                    self._see_protection(h)
                 self.advance(h)
+
+    def _see_protection(self, h: Hart) -> None:
+        """PMP has changed, by whatever means: nothing holds that was derived from it."""
+        self._pmp_updates = int(h.pmp_updates)
+        regions = [(int(h.pmp_low[n]), int(h.pmp_high[n]) + 1) for n in range(h.pmp_active)]
+        self._pmp_cuts = any((low | end) & ~PAGE_MASK for low, end in regions if low < end)
+        self.forget()
 
     def poll(self, h: Hart) -> None:
         """What is due between two instructions: an interrupt, or a reason to stop."""
@@ -156,8 +169,8 @@ class Monitor:
 
     def interpret(self) -> None:
         """Have the model execute the next instruction, whatever it is."""
-        if self.shared.watch_count:
-            self._interpret_watched()
+        if self.shared.watch_count or self._pmp_cuts:
+            self._interpret_seen()
             return
         h = self.hart
         data, fetch = h.data_context, h.fetch_context
@@ -170,9 +183,9 @@ class Monitor:
         if h.ftlb_filled[fetch]:
             flush_context(h, fetch)
 
-    def _interpret_watched(self) -> None:
-        """The same while there are watchpoints. Watched pages are in no TLB, so that the model is
-        asked for its translations."""
+    def _interpret_seen(self) -> None:
+        """The same while there are watchpoints, or PMP cuts pages. These pages are in no TLB, so
+        that the model is asked for its translations."""
         h = self.hart
         h.mmu_hook = 1
         self.model.step(h)

@@ -9,9 +9,10 @@ Addresses are translated by shadow tables (rvemu.vmm.shadow).
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from rvemu.hart.exceptions import FETCH, LOAD, STORE, Cause
-from rvemu.hart.state import M_MODE, S_MODE, U_MODE, Hart, Shared
+from rvemu.hart.state import S_MODE, U_MODE, Hart, Shared
 from rvemu.hart.walk import OK, translate_stages
 from rvemu.isa.decoder import row_of
 from rvemu.vmm.deprivileged import Deprivileged
@@ -28,9 +29,6 @@ _PAGE_FAULTS = {
 }
 _ECALL = 0x73
 
-# CSRs that decide what memory the guest may access at all: PMP.
-_PROTECTION = frozenset([*range(0x3A0, 0x3F0), 0x747])
-
 
 @dataclass(frozen=True)
 class Privileged:
@@ -38,7 +36,6 @@ class Privileged:
 
     reason: ExitReason
     action: str
-    protects: bool = False  # it changes what memory may be accessed
 
 
 class TrapAndEmulate(Deprivileged):
@@ -49,7 +46,6 @@ class TrapAndEmulate(Deprivileged):
     def __init__(self, host: Host, shared: Shared, harts: Sequence[Hart]) -> None:
         super().__init__(host, shared, harts)
         self.shadows = Shadows(self)
-        self._known: dict[tuple[int, int], Privileged] = {}
 
     def forget(self) -> None:
         self.shadows.forget()
@@ -89,13 +85,9 @@ class TrapAndEmulate(Deprivileged):
         if self.shadows.patcher is not None and h.priv != U_MODE:
             self._meet_trap(h, self.shadows.patcher)
             return
-        known = self._known.get((raw, h.extensions))
-        if known is None:
-            known = self._known[raw, h.extensions] = classify(raw, h.extensions)
+        known = classify(raw, h.extensions)
         self.note(known.reason, raw, known.action, raw)
         self.execute(raw)
-        if known.protects:
-            self.forget()
 
     def _meet_trap(self, h: Hart, patcher: Patcher) -> None:
         """A trap in the copy of the guest's code: a block to scan, or a sensitive instruction."""
@@ -104,11 +96,7 @@ class TrapAndEmulate(Deprivileged):
             self.note(ExitReason.SCAN, h.pc, "a block was scanned and patched")
             return
         self.note(ExitReason.PATCHED, h.pc, "the patched instruction is executed by the model")
-        privileged = h.priv == M_MODE
-        before = bytes(h.pmpcfg), bytes(h.pmpaddr)
         self.interpret()
-        if privileged and (bytes(h.pmpcfg), bytes(h.pmpaddr)) != before:
-            self.forget()
 
     def _call(self, h: Hart) -> None:
         if h.priv == U_MODE:
@@ -135,14 +123,14 @@ class TrapAndEmulate(Deprivileged):
         self.interpret()
 
 
+@lru_cache(maxsize=4096)  # a guest can trap at more instructions than there is memory for
 def classify(raw: int, extensions: int) -> Privileged:
     """What an instruction that trapped as illegal is to the VMM."""
     row = row_of(raw, extensions)
     if row is None:
         return Privileged(ExitReason.GUEST_FAULT, "no such instruction: delivered to the guest")
     if row.name.startswith("csr"):
-        action = "emulated on the virtual hart"
-        return Privileged(ExitReason.CSR, action, raw >> 20 in _PROTECTION)
+        return Privileged(ExitReason.CSR, "emulated on the virtual hart")
     if row.name == "wfi":
         return Privileged(ExitReason.WFI, "the virtual hart waits")
     if row.name.startswith("sfence"):

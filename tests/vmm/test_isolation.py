@@ -7,15 +7,17 @@ import pytest
 
 from rvemu.guests import expected_output
 from rvemu.hart.extensions import DEFAULT_ISA, parse_isa
+from rvemu.hart.fields import MENVCFG, MSTATUS, PTE
 from rvemu.vmm.host import ENTER_U, VMM_BASE, Host
 from rvemu.vmm.rounds import run_in_turns
 from rvemu.vmm.virtual_machine import EMULATE, VirtualMachine
-from tests.assembler import A0, A1, A2, S0, S1, T5, T6, ZERO, Assembler
+from tests.assembler import A0, A1, A2, RA, S0, S1, T5, T6, ZERO, Assembler, encode
 from tests.vmm.programs import DIRECT, bundled, virtual_machine, visible
 
 BASE = 0x8000_0000
 ROOT, MIDDLE, LAST = 0x8010_0000, 0x8010_1000, 0x8010_2000
 WINDOW = 0x4000_0000
+PAGE = 0x8020_0000  # ordinary memory
 MEMORY = 4 << 20
 BANK = 1 << 36  # where the first guest's memory is in the physical machine; others are beyond
 _LEAF = 0xC7  # V, R, W, A, D
@@ -29,7 +31,7 @@ class Attack(Assembler):
     def __init__(self) -> None:
         super().__init__(BASE)
         self.la(T5, "trap").csrw("mtvec", T5)
-        self.csr_set("pmpaddr0", (1 << 54) - 1).csr_set("pmpcfg0", 0x1F)
+        self.csr_set("pmpaddr0", -1).csr_set("pmpcfg0", 0x1F)
 
     def put(self, address: int, value: int) -> "Attack":
         """Store a 64-bit value."""
@@ -56,10 +58,14 @@ class Attack(Assembler):
         return self.align(4).label("supervisor")  # type: ignore[return-value]
 
     def finished(self) -> bytes:
-        """The guest's ELF: it ends in a loop. Its handler goes on after the instruction."""
+        """The guest's ELF: it ends in a loop. Its handler goes on after the instruction; S-mode's
+        calls go to "firmware", if there is one, which ends at "return"."""
         self.label("end").jal(ZERO, "end").align(4).label("trap")
         self.csrr(T5, "mcause").op("slli", rd=S1, rs1=S1, shamt=3).op("add", rd=S1, rs1=S1, rs2=T5)
-        self.csrr(T5, "mepc").op("addi", rd=T5, rs1=T5, imm=4).csrw("mepc", T5).op("mret")
+        self.csrr(T6, "mepc").op("addi", rd=T6, rs1=T6, imm=4).csrw("mepc", T6)
+        if "firmware" in self.symbols:
+            self.li(T6, 9).branch("beq", T5, T6, "firmware")
+        self.label("return").op("mret")
         return self.elf()
 
 
@@ -88,7 +94,7 @@ def tables_in_host_memory(a: Attack) -> None:
 def stale_entries(a: Attack) -> None:
     """A page is remapped after it was used, through the mapping of the tables themselves; and an
     entry is written in halves."""
-    a.paging((BASE + 0x20_0000) >> 2 | _LEAF)
+    a.paging(PAGE >> 2 | _LEAF)
     a.touch(WINDOW)
     a.put(LAST + 8, LAST >> 2 | _LEAF).op("sfence.vma")  # the last table, in the window
     a.touch(WINDOW + 4096 + 64)
@@ -103,9 +109,45 @@ def accessed_and_dirty(a: Attack) -> None:
     """Entries without A and D, and without W, are stored to after they were loaded from."""
     for flags in (0x3, 0x43, 0x47, 0x7, 0x83):
         a.label(f"flags{flags}")
-    a.paging((BASE + 0x20_0000) >> 2 | 0x43)
+    a.paging(PAGE >> 2 | 0x43)
     for flags in (0x3, 0x43, 0x47, 0x7, 0x83, 0xC7):
-        a.put(LAST, (BASE + 0x20_0000) >> 2 | flags).op("sfence.vma").touch(WINDOW)
+        a.put(LAST, PAGE >> 2 | flags).op("sfence.vma").touch(WINDOW)
+
+
+def protection_changed_under_mprv(a: Attack) -> None:
+    """Firmware takes a page from S-mode, which has used it, while its own accesses are S-mode's."""
+    a.jal(ZERO, "start").label("firmware").li(T5, MSTATUS.MPRV.mask).csrs("mstatus", T5)
+    a.csr_set("pmpaddr1", -1).csr_set("pmpaddr0", PAGE >> 2 | 0x1FF).csr_set("pmpcfg0", 0x1F18)
+    a.jal(ZERO, "return").label("start")
+    a.paging(PAGE >> 2 | _LEAF)
+    a.touch(WINDOW).op("ecall").touch(WINDOW)
+
+
+def tables_that_protection_cuts(a: Attack) -> None:
+    """PMP has a region inside of the last table, so that no TLB can hold it; an entry changes."""
+    a.csr_set("pmpaddr1", -1).csr_set("pmpaddr0", (LAST + 0x800) >> 2).csr_set("pmpcfg0", 0x1F17)
+    a.paging(PAGE >> 2 | _LEAF)
+    a.touch(WINDOW)
+    a.put(LAST, (PAGE + 4096) >> 2 | _LEAF).op("sfence.vma").touch(WINDOW)
+    a.put(LAST, 0).op("sfence.vma").touch(WINDOW)
+
+
+def accessed_bits_beside_tohost(a: Attack) -> None:
+    """The hart sets A and D in a page that the host watches for stores."""
+    a.symbols["tohost"] = LAST + 0x800
+    a.csr_set("menvcfg", MENVCFG.ADUE.mask)
+    a.paging(PAGE >> 2 | _LEAF & ~PTE.A.mask & ~PTE.D.mask)
+    a.touch(WINDOW).touch(BANK)
+
+
+def tables_that_are_code(a: Attack) -> None:
+    """A table is executed, and changed."""
+    a.put(LAST + 0x800, encode("jalr", rs1=RA))
+    a.paging(PAGE >> 2 | _LEAF)
+    a.touch(WINDOW).li(A0, LAST + 0x800).op("jalr", rd=RA, rs1=A0)
+    a.put(LAST, (PAGE + 4096) >> 2 | _LEAF).op("sfence.vma").touch(WINDOW)
+    a.put(LAST + 0x800, encode("jalr", rs1=RA) << 32)  # no instruction, and then the old one
+    a.li(A0, LAST + 0x800).op("fence.i").op("jalr", rd=RA, rs1=A0)
 
 
 ATTACKS: dict[str, Callable[[Attack], None]] = {
@@ -116,6 +158,10 @@ ATTACKS: dict[str, Callable[[Attack], None]] = {
         tables_in_host_memory,
         stale_entries,
         accessed_and_dirty,
+        protection_changed_under_mprv,
+        tables_that_protection_cuts,
+        accessed_bits_beside_tohost,
+        tables_that_are_code,
     )
 }
 
