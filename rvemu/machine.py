@@ -129,6 +129,9 @@ class Machine:
             on_exit=self._finish,
             date=WallTime() if clock == "wall" else None,
         )
+        #: Which physical address is meant by one that page tables give. (A paravirtual guest's have
+        #: the addresses of the machine that it runs on.)
+        self.guest_physical: Callable[[int], int] = lambda address: address
         self.htif: Htif | None = None
         self.virtio_console: VirtioConsole | None = None
         #: What was loaded.

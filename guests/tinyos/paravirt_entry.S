@@ -18,6 +18,8 @@
     .text
     .balign 4
 user_trap_entry:
+    .cfi_startproc
+    TRAP_HANDLER_CFI DWARF_SEPC
     SAVE_REGISTERS
     la t0, pv_shared
     COPY_FROM_SHARED HC_SHARED_SP, 2 * 8
@@ -27,9 +29,12 @@ user_trap_entry:
     COPY_FROM_SHARED HC_SHARED_TVAL, TRAP_FRAME_TVAL
     la t1, pv_kernel_trap_entry
     sd t1, HC_SHARED_ENTRY(t0)
+    mv s0, sp // saved by user_trap, for debuggers
+    TRAP_FRAME_CFI s0, DWARF_SEPC
     mv a0, sp
     la sp, kernel_stack_top
     call user_trap // returns the frame of the process to run next
+    .cfi_endproc
 
 // pv_enter_user(frame): the first process starts as if it returned from a trap.
     .globl pv_enter_user

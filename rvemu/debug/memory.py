@@ -89,7 +89,8 @@ class DebugMemory:
         if self.physical or priv == M_MODE:
             return _Target(address, _SPACE - address)
         if not v:
-            return _see_stage(h, STAGE_S, address, priv, v)
+            found = _see_stage(h, STAGE_S, address, priv, v)
+            return _Target(self._machine.guest_physical(found.physical), found.length)
         first = _see_stage(h, STAGE_VS, address, priv, v)
         second = _see_stage(h, STAGE_G, first.physical, priv, v)
         return _Target(second.physical, min(first.length, second.length))

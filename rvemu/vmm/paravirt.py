@@ -52,6 +52,9 @@ _UPDATE = packed(UPDATE)
 #: Records of one UPDATE.
 MOST_UPDATES = 512
 
+# Of the guest's Shared: RAM and ROM come first.
+_BANK_REGION = 2
+
 _FS = MSTATUS.FS.mask
 _RETURNED = MSTATUS.SPP.mask | MSTATUS.SPIE.mask | _FS
 _S_INTERRUPTS = MIP.SSIP.mask | MIP.STIP.mask | MIP.SEIP.mask
@@ -73,6 +76,7 @@ class Paravirt(Deprivileged):
     def __init__(self, host: Host, shared: Shared, harts: Sequence[Hart]) -> None:
         super().__init__(host, shared, harts)
         self.paging = DirectPaging(self)
+        self._show_bank(shared)
         #: The disk behind the block ring, the console behind the other one.
         self.drive: Drive | None = None
         self.send: Callable[[bytes], None] = lambda _: None
@@ -95,6 +99,18 @@ class Paravirt(Deprivileged):
             Call.BLOCK: self._use_block,
             Call.NOTIFY: self._notify,
         }
+
+    def _show_bank(self, shared: Shared) -> None:
+        """Who walks the guest's tables for the virtual hart, as a debugger does, finds physical
+        addresses there: they lead to the guest's memory too."""
+        for values in (shared.region_size, shared.region_host, shared.region_pages):
+            values[_BANK_REGION] = values[0]
+        shared.region_base[_BANK_REGION] = self.bank
+
+    def guest_physical(self, address: int) -> int:
+        """The guest-physical address that a physical one in the guest's tables stands for."""
+        guest = address - self.to_physical
+        return guest if self.in_ram(guest) else address
 
     # --- Direct execution --------------------------------------------------------------------
 

@@ -144,6 +144,7 @@ class VirtualMachine:
             )
 
         monitor.send, monitor.receive = send, receive
+        self.machine.guest_physical = monitor.guest_physical
         self.machine.hooks.between.append(monitor.take_input)
 
     def _chain(self, first: Callable[[int, int], None] | None) -> Callable[[int, int], None] | None:
