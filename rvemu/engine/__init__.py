@@ -24,7 +24,20 @@ class Engine(Protocol):
         """Run a hart until it stops, at `clock_stop` at the latest; why (`STOP_*`)."""
 
 
-def make_engine(name: str, shared: Shared, harts: Sequence[Hart]) -> Engine:
+class Stepper(Engine, Protocol):
+    """An engine that executes single instructions as well, of harts of other machines too: what a
+    VMM emulates by."""
+
+    def adopt(self, hart: Hart) -> None:
+        """Be ready to step a hart."""
+
+    def step(self, hart: Hart, raw: int | None = None) -> None:
+        """Execute one instruction, whatever is pending; a trap is delivered, a stop left in
+        `stop_reason` with the instruction to be started over. raw: its bits, if they are known
+        and need not be fetched."""
+
+
+def make_engine(name: str, shared: Shared, harts: Sequence[Hart]) -> Stepper:
     """The engine of a name in ENGINES. Where native code can't be had, the reference engine, with
     a line on stderr that says so."""
     from rvemu.engine.reference import ReferenceEngine

@@ -37,6 +37,9 @@ class ReferenceEngine:
         # By extensions, and then by bits: harts may have switched off different ones (misa).
         self._decoded: dict[int, dict[int, _Decoded]] = {}
 
+    def adopt(self, hart: Hart) -> None:
+        """Any hart can be stepped."""
+
     def function_of(self, number: int) -> Callable[..., None]:
         """What executes an instruction, by its index."""
         return INSTRUCTIONS[number].function

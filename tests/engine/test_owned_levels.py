@@ -3,6 +3,7 @@
 import pytest
 
 from rvemu import Machine, Outcome, Reason
+from rvemu.engine import make_engine
 from rvemu.hart.exceptions import Cause
 from rvemu.hart.state import M_MODE, S_MODE
 from tests.small_programs import SPIN, csrw, elf, exit_with, la, li, op
@@ -76,16 +77,17 @@ def test_trap_hooks_see_owned_traps_as_well(engine: str) -> None:
     assert seen == ["hook", "owner"]
 
 
-def test_an_instruction_stepped_by_the_host() -> None:
-    """`ReferenceEngine.step`: one instruction, its trap delivered, and none of it twice."""
-    from rvemu.engine.reference import ReferenceEngine
-
-    machine = calling("reference")
+def test_an_instruction_stepped_by_the_host(engine: str) -> None:
+    """`Stepper.step`: one instruction, its trap delivered, and none of it twice; by the engine of
+    another machine."""
+    machine, other = calling("reference"), Machine(memory=1 << 20, engine=engine)
     machine.run(budget=1)
     hart = machine.hart
     before = hart.pc
-    stepper = ReferenceEngine(machine.shared, [hart.state])
-    stepper.step(hart.state)
-    assert (hart.pc, hart.instret) == (before + 4, 2)
+    stepper = make_engine(engine, other.shared, [other.hart.state])
+    stepper.adopt(hart.state)
+    for n in (1, 2):
+        stepper.step(hart.state)
+        assert (hart.pc, hart.instret) == (before + 4 * n, 1 + n)
     stepper.step(hart.state, 0x73)  # ecall, whatever is at pc: it does not retire
-    assert (hart["mcause"], hart.instret) == (Cause.ECALL_FROM_M, 2)
+    assert (hart["mcause"], hart.instret) == (Cause.ECALL_FROM_M, 3)

@@ -20,7 +20,10 @@ class NativeEngine:
 
     def __init__(self, shared: Shared, harts: Sequence[Hart]) -> None:
         self._library = library()
-        self._run = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(self._library.address("rvemu_run"))
+        self._run, self._step, self._execute = (
+            ctypes.CFUNCTYPE(None, ctypes.c_void_p)(self._library.address(f"rvemu_{name}"))
+            for name in ("run", "step", "execute")
+        )
         self._pool = mmap.mmap(-1, POOL_PAGES * POOL_STRIDE + 4096)
         self._pool_view = (ctypes.c_char * 1).from_buffer(self._pool)
         self._owners = (ctypes.c_uint64 * POOL_PAGES)()
@@ -31,12 +34,18 @@ class NativeEngine:
         for name in ("undecoded", "straddling", "page_end"):
             address = ctypes.CFUNCTYPE(ctypes.c_uint64)(self._library.address(f"rvemu_{name}"))()
             setattr(shared, name, address)
-        self._lone = [(ctypes.c_uint64 * (2 * LONE_SLOTS + 2))() for _ in harts]
+        self._lone: list[ctypes.Array[ctypes.c_uint64]] = []
         self._addresses: dict[int, int] = {}
         self._decoded_for = 0  # the extensions by which what is decoded was decoded
-        for hart, lone in zip(harts, self._lone, strict=True):
-            hart.lone_slots = (ctypes.addressof(lone) + SLOT_BYTES - 1) & ~(SLOT_BYTES - 1)
-            self._addresses[id(hart)] = ctypes.addressof(hart)
+        for hart in harts:
+            self.adopt(hart)
+
+    def adopt(self, hart: Hart) -> None:
+        """Be ready to `step` a hart, which may be of another machine."""
+        lone = (ctypes.c_uint64 * (2 * LONE_SLOTS + 2))()
+        self._lone.append(lone)
+        hart.lone_slots = (ctypes.addressof(lone) + SLOT_BYTES - 1) & ~(SLOT_BYTES - 1)
+        self._addresses[id(hart)] = ctypes.addressof(hart)
 
     def run(self, hart: Hart) -> int:
         """Run until the hart stops; the reason (`STOP_*`), which is also in `stop_reason`."""
@@ -52,3 +61,12 @@ class NativeEngine:
                 return int(reason)
             release_all_decoded(hart)
             self._decoded_for = hart.extensions
+
+    def step(self, hart: Hart, raw: int | None = None) -> None:
+        """Execute one instruction, as `ReferenceEngine.step`. What is decoded for it is not kept;
+        the next instruction is polled before."""
+        if raw is None:
+            self._step(self._addresses[id(hart)])
+        else:
+            hart.insn = raw
+            self._execute(self._addresses[id(hart)])

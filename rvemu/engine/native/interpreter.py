@@ -33,7 +33,7 @@ from rvemu.isa import INSTRUCTIONS
 # Handlers of no instruction.
 _HANDLERS = (
     *("undecoded", "straddling", "page_end", "resume", "enter", "execute_alone"),
-    *("leave", "poll", "trapped", "begin"),
+    *("leave", "poll", "trapped", "begin", "step", "execute"),
 )
 
 
@@ -189,9 +189,33 @@ def _entry_points(program: Program) -> None:
         "  call preserve_nonecc void @begin(ptr noundef %h, ptr noundef null, i64 noundef 0)\n"
         "  ret void\n}"
     )
+    _single_steps(program)
     for name in ("undecoded", "straddling", "page_end"):
         program.add(
             f"define i64 @rvemu_{name}() nounwind {{\n  ret i64 ptrtoint (ptr @{name} to i64)\n}}"
+        )
+
+
+def _single_steps(program: Program) -> None:
+    """What the host calls to have one instruction executed: the one at pc, or h.insn."""
+    for name, decode in (("step", slots.decode_next), ("execute", slots.decode_insn)):
+        e = Emitter(program, name)
+        e.model(slots.begin_step)
+        result, compiled = e.model(decode)
+        e.b.branch(e.raised(result, compiled), "raised", "decoded", likely=False)
+        e.b.label("decoded")
+        slot = e.b.value(f"inttoptr i64 {e.load('lone_slots')} to ptr")
+        e.next_handler(slot, "0")
+        e.b.label("raised")
+        e.tail("@trapped")
+        e.finish()
+
+    end = program.function(slots.end_step)
+    for name in ("step", "execute"):
+        program.add(
+            f"define void @rvemu_{name}(ptr %h) nounwind {{\n"
+            f"  call preserve_nonecc void @{name}(ptr noundef %h, ptr noundef null, i64 noundef 0)"
+            f"\n  call void @{end.name}(ptr %h)\n  ret void\n}}"
         )
 
 

@@ -14,6 +14,7 @@ through which the page was entered.
 """
 
 from rvemu.hart.access import fetch, fetch_instruction
+from rvemu.hart.counters import set_budget
 from rvemu.hart.decoded import PAGE_MARK, SLOT_BYTES, decode_page
 from rvemu.hart.points import has_breakpoint, stop_at_breakpoint
 from rvemu.hart.regions import physical_address
@@ -23,7 +24,9 @@ from rvemu.hart.state import (
     FETCH_ENTRIES,
     FETCH_TAG,
     PAGE_MASK,
+    STOP_BUDGET,
     STOP_FLUSH,
+    STOP_NONE,
     Hart,
 )
 from rvemu.isa.decoder import decode
@@ -110,14 +113,39 @@ def decode_in_page(h: Hart, slot: U64) -> None:
 def decode_alone(h: Hart) -> None:
     """Decode the instruction at h.pc into the lone slots; after it, execution goes on by pc."""
     stop_at_breakpoint(h)
-    raw = fetch_instruction(h, h.pc)
-    h.insn = raw
+    decode_next(h)
+
+
+def decode_next(h: Hart) -> None:
+    """The same, wherever breakpoints are."""
+    h.insn = fetch_instruction(h, h.pc)
+    decode_insn(h)
+
+
+def decode_insn(h: Hart) -> None:
+    """Decode h.insn into the lone slots."""
     slot = h.lone_slots
-    fill_slot(h, slot, raw)
+    fill_slot(h, slot, h.insn)
     for n in (1, 2):
         host_store64(u64(slot + n * SLOT_BYTES), h.shared.page_end)
     h.page_slots = 0
     h.page_bias = h.pc - (slot >> 3)
+
+
+# --- Single steps ----------------------------------------------------------------------------
+
+
+def begin_step(h: Hart) -> None:
+    """Have the engine return after one instruction: with its budget used up, and a reason to stop
+    that any other takes the place of."""
+    set_budget(h, 0)
+    h.stop_reason = STOP_BUDGET
+
+
+def end_step(h: Hart) -> None:
+    """The instruction has been executed, or has to be started over after a stop."""
+    if h.stop_reason == STOP_BUDGET:
+        h.stop_reason = STOP_NONE
 
 
 def load_insn(h: Hart, length: U64) -> None:
