@@ -137,7 +137,9 @@ def _see_stage(h: Hart, stage: int, address: int, priv: int, v: int) -> _Target:
     """One stage of translation, in which a page's permissions do not matter."""
     last: list[tuple[int, int, int]] = []
 
-    def watch(at: int, level: int, _entry: int, _physical: int, pte: int, verdict: int) -> None:
+    def watch(
+        _: Hart, at: int, level: int, _entry: int, _physical: int, pte: int, verdict: int
+    ) -> None:
         if at == stage:
             last[:] = [(level, pte, verdict)]
 

@@ -165,7 +165,9 @@ def explain(
         v = 0
     steps: list[Step] = []
 
-    def watch(stage: int, level: int, entry: int, physical: int, pte: int, verdict: int) -> None:
+    def watch(
+        _: Hart, stage: int, level: int, entry: int, physical: int, pte: int, verdict: int
+    ) -> None:
         steps.append(Step(stage, level, entry, physical, pte, Verdict(verdict)))
 
     outcome, found, extra = translate_stages(h, address, access, priv, v, watch)

@@ -47,6 +47,9 @@ NO_PAGE = 0xFFFF_FFFF_FFFF_FFFF
 # How many translations mmu_hook can note before the host looks: more than one instruction makes.
 SEEN_MAX = 8
 
+# How many entries a walk of one stage looks at, at most.
+WALK_MAX = 8
+
 # --- Memory ----------------------------------------------------------------------------------
 
 REGIONS = 8
@@ -150,6 +153,9 @@ _ARRAYS: list[tuple[str, Any]] = [
     ("seen_access", c_uint8 * SEEN_MAX),  # LOAD, STORE, FETCH
     ("seen_context", c_uint8 * SEEN_MAX),  # CONTEXT_*
     ("seen_refused", c_uint8 * SEEN_MAX),  # 0, or which fault: outcomes of rvemu.hart.walk
+    # The physical addresses of the table entries that a walk has looked at, `walked_count` of them,
+    # if the host asked (rvemu.vmm.lookup).
+    ("walked", c_uint64 * WALK_MAX),
     # Virtual addresses that a large page's entries may lie in, for each context (low > high: none).
     ("large_low", c_uint64 * CONTEXTS),
     ("large_high", c_uint64 * CONTEXTS),
@@ -285,6 +291,8 @@ _SCALARS: list[tuple[str, Any]] = [
     ("frm", c_uint64),
     ("fp_fast", c_uint32),  # derived: what fast paths may do; see rvemu.hart.floating
     ("seen_count", c_uint8),  # translations noted since the host last set it to 0
+    ("walked_count", c_uint8),
+    ("walked_update", c_uint8),  # the last of these is a leaf whose A or D must be set first
 ]
 
 
@@ -314,6 +322,7 @@ class Hart(ctypes.Structure):
         "pmp_count": Range(0, PMP_MAX),
         "pmp_active": Range(0, PMP_MAX),
         "seen_count": Range(0, SEEN_MAX),
+        "walked_count": Range(0, WALK_MAX),
     }
 
     x: Any

@@ -55,9 +55,9 @@ BARE = 12 | MAY_STORE
 # Instructions or Pseudoinstructions", for 64-bit reads and writes.
 READ_TABLE, WRITE_TABLE = 0x3000, 0x3020
 
-# Called by a walk that is only watched, with (stage, level, address of the entry, its physical
-# address, the entry, Verdict): such a walk changes nothing.
-Watch = Callable[[int, int, int, int, int, int], Any]
+# Called by a walk that is only watched, with (hart, stage, level, address of the entry, its
+# physical address, the entry, Verdict): such a walk changes nothing.
+Watch = Callable[[Hart, int, int, int, int, int, int], Any]
 
 
 def stage_rules(h: Hart, priv: U2, implicit: U1, stage: Static[int]) -> U64:
@@ -141,7 +141,7 @@ def walk(
         pte: U64 = host_load64(host)
         verdict = judge(pte, level & 7, access, rules)
         if watch is not None:
-            watch(stage, level, entry, physical, pte, verdict)
+            watch(h, stage, level, entry, physical, pte, verdict)
         if verdict == Verdict.POINTER:
             table = table_of(pte)
             continue

@@ -11,52 +11,19 @@ deprivileged, by trap-and-emulate.
 
 from collections.abc import Sequence
 
-from rvemu.hart.csr_translation import write_satp
-from rvemu.hart.csr_trap import VS_INTERRUPTS, write_hedeleg, write_medeleg
 from rvemu.hart.exceptions import Cause
-from rvemu.hart.fields import HGATP, HSTATUS, MENVCFG, MIP, MSTATUS, SSTATUS
-from rvemu.hart.floating import update_fp_fast
+from rvemu.hart.fields import HGATP, MSTATUS
 from rvemu.hart.pmp import pmp_page_permissions
-from rvemu.hart.privilege import set_privilege
 from rvemu.hart.state import M_MODE, S_MODE, STOP_OWNED, STOP_WFI, Hart, Shared
 from rvemu.hart.walk import WRITE_TABLE
-from rvemu.lang import M64, get, put
+from rvemu.lang import put
 from rvemu.vmm.control import ControlStructure
 from rvemu.vmm.exits import ExitReason
-from rvemu.vmm.host import CLOCK_OFFSET, ENTER_V, ENTER_V_FENCED, Host, OutOfFrames
+from rvemu.vmm.host import ENTER_V, ENTER_V_FENCED, Host, OutOfFrames
 from rvemu.vmm.monitor import PAGE_MASK
 from rvemu.vmm.page_tables import EXECUTE, READ, WRITE, PageTable
+from rvemu.vmm.switch import enter_virtual, leave_virtual, load_virtual, take_hart
 from rvemu.vmm.trap_and_emulate import TrapAndEmulate
-
-# The fields of the guest's sstatus; in the virtual hart they are mstatus's.
-_STATUS = (
-    SSTATUS.SIE.mask
-    | SSTATUS.SPIE.mask
-    | SSTATUS.SPP.mask
-    | SSTATUS.FS.mask
-    | SSTATUS.SUM.mask
-    | SSTATUS.MXR.mask
-)
-_FS = MSTATUS.FS.mask
-
-# Guest state: CSRs of the virtual hart, and of the physical one while the guest runs. The first
-# ones are banked; scounteren and senvcfg serve both levels, and the VMM has no use for its own.
-_BANKED = (
-    ("stvec", "vstvec"),
-    ("sscratch", "vsscratch"),
-    ("sepc", "vsepc"),
-    ("scause", "vscause"),
-    ("stval", "vstval"),
-    ("stimecmp", "vstimecmp"),
-    ("scounteren", "scounteren"),
-    ("senvcfg", "senvcfg"),
-)
-_S_INTERRUPTS = MIP.SSIP.mask | MIP.STIP.mask | MIP.SEIP.mask
-
-# hstatus: what of S-mode's privileges the guest's M-mode has trapped; and wfi, so that the VMM, and
-# not the hart, waits.
-_TRAPPED = MSTATUS.TVM.mask | MSTATUS.TSR.mask  # at the bits of VTVM and VTSR
-assert (HSTATUS.VTVM.mask | HSTATUS.VTSR.mask) == _TRAPPED
 
 _GUEST_PAGE_FAULTS = {
     Cause.INSTRUCTION_GUEST_PAGE_FAULT: EXECUTE,
@@ -74,6 +41,11 @@ class Hardware(TrapAndEmulate):
         super().__init__(host, shared, harts)
         # Whose state the hart holds while this guest is in VS-mode. (Else, the monitor's own.)
         self._assisted = object()
+        p = host.hart
+        self._take_hart = host.bind(take_hart, p)
+        self._load = host.bind(load_virtual, p, self.hart)
+        self._enter = host.bind(enter_virtual, p, self.hart)
+        self._leave = host.bind(leave_virtual, p, self.hart)
         self._table = PageTable(host, 3, wide=True)
         self.hgatp = put(self._table.register(), HGATP.VMID, host.banks)
 
@@ -98,16 +70,16 @@ class Hardware(TrapAndEmulate):
             return
         host = self.host
         p = host.hart
-        host.become(S_MODE)
-        fenced = self._load(h, p) or host.stale
+        if host.resident is not self._assisted:
+            host.resident = self._assisted
+            host.stale = True
+            self._take_hart(self.hgatp)
+        entry = ENTER_V_FENCED if self._load(self.to_physical) or host.stale else ENTER_V
         host.stale = False
-        self._load_reservation(h, p)
-        before = h.budget
-        reason = host.enter(h, ENTER_V_FENCED if fenced else ENTER_V)
+        self._enter(entry.address, entry.length)
+        reason = host.run(h)
         self.accounting.entries += 1
-        self.accounting.direct += before - h.budget
-        self._save(h, p)
-        self._save_reservation(h, p)
+        self.accounting.direct += self._leave(self.to_physical)
         if reason == STOP_OWNED:
             self._exit(h, p)
         elif reason == STOP_WFI:
@@ -115,71 +87,6 @@ class Hardware(TrapAndEmulate):
             h.stop_reason = STOP_WFI
         else:
             self.paused(reason)
-
-    def _load(self, h: Hart, p: Hart) -> bool:
-        """Give the guest's state to the hart; whether translations must be fenced."""
-        host = self.host
-        host.load_registers(h)
-        fenced = False
-        if host.resident is not self._assisted:
-            host.resident = self._assisted
-            fenced = True
-            write_satp(p, 0)  # HS-mode is not translated
-            p.hgatp = self.hgatp
-            write_medeleg(p, M64)
-            p.mcounteren = 7
-        if p.vsatp != h.satp:
-            p.vsatp = h.satp
-            fenced = True
-        if (p.vsstatus ^ h.mstatus) & SSTATUS.MXR.mask:
-            fenced = True
-        p.vsstatus = (p.vsstatus & ~_STATUS) | (h.mstatus & _STATUS)
-        for virtual, physical in _BANKED:
-            setattr(p, physical, getattr(h, virtual))
-        # Controls.
-        write_hedeleg(p, h.medeleg)
-        delegated = h.mideleg & _S_INTERRUPTS
-        p.hideleg = delegated << 1
-        p.mie = (h.mie & delegated) << 1
-        pending = h.mip | h.interrupt_lines
-        if h.menvcfg & MENVCFG.STCE.mask:
-            pending &= ~MIP.STIP.mask  # vstimecmp's
-        p.hvip = (pending & delegated) << 1
-        p.hcounteren = h.mcounteren
-        p.mcountinhibit = h.mcountinhibit
-        p.mcycle_offset = (h.mcycle_offset - CLOCK_OFFSET) & M64
-        p.minstret_offset = h.minstret_offset
-        if p.henvcfg != h.menvcfg:
-            p.henvcfg = h.menvcfg
-            fenced = True
-        p.hstatus = (
-            HSTATUS.SPV.mask | HSTATUS.VTW.mask | (h.mstatus & _TRAPPED) | put(0, HSTATUS.VSXL, 2)
-        )
-        p.sepc = h.pc
-        status = p.mstatus & ~(MSTATUS.SPP.mask | MSTATUS.SPIE.mask | MSTATUS.MXR.mask | _FS)
-        p.mstatus = put(status, MSTATUS.SPP, h.priv) | _FS
-        return fenced
-
-    def _save(self, h: Hart, p: Hart) -> None:
-        """Take the guest's state from the hart."""
-        self.host.save_registers(h)
-        for virtual, physical in _BANKED:
-            setattr(h, virtual, getattr(p, physical))
-        fs_changed = (p.vsstatus ^ h.mstatus) & _FS
-        h.mstatus = (h.mstatus & ~_STATUS) | (p.vsstatus & _STATUS)
-        h.satp = p.vsatp
-        delegated = h.mideleg & _S_INTERRUPTS
-        h.mie = (h.mie & ~delegated) | ((p.mie & VS_INTERRUPTS) >> 1 & delegated)
-        soft = delegated & MIP.SSIP.mask
-        h.mip = (h.mip & ~soft) | (p.hvip >> 1 & soft)
-        if p.v:
-            h.pc = p.pc
-            set_privilege(h, p.priv, 0)
-        else:
-            h.pc = p.sepc
-            set_privilege(h, get(p.mstatus, MSTATUS.SPP), 0)
-        if fs_changed:
-            update_fp_fast(h)
 
     # --- Exits -------------------------------------------------------------------------------
 

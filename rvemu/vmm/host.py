@@ -12,17 +12,16 @@ have it, and to the instruction. So a guest meets its timer at the same instruct
 import ctypes
 import struct
 import time
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rvemu.clock import CLOCKS_PER_TICK
 from rvemu.engine import make_engine
 from rvemu.errors import RvemuError
 from rvemu.hart.csr_environment import write_menvcfg
 from rvemu.hart.decoded import invalidate_physical, release_all_decoded
-from rvemu.hart.extensions import Ext
-from rvemu.hart.floating import update_fp_fast
-from rvemu.hart.privilege import set_privilege
+from rvemu.hart.interrupts import poll
 from rvemu.hart.reset import reset
 from rvemu.hart.state import (
     M_MODE,
@@ -35,6 +34,19 @@ from rvemu.hart.state import (
 )
 from rvemu.lang import M64
 from rvemu.memory import PAGE_SIZE, Ram
+from rvemu.vmm.lookup import changed, forget_step, look_up, set_status
+from rvemu.vmm.switch import (
+    NEEDED,
+    enter_user,
+    enter_virtual,
+    leave_user,
+    leave_virtual,
+    load_virtual,
+    take_hart,
+)
+
+if TYPE_CHECKING:
+    from rvemu.engine.native.functions import Functions
 
 # Where hardly a guest has code: a debugger's breakpoints are virtual addresses, and the way into a
 # guest has such addresses as well.
@@ -76,12 +88,11 @@ ENTER_V_FENCED = Entry(VMM_BASE + 0xC0, (_HFENCE_G, _HFENCE_V, _SRET))
 _ROOTS, _ROOT_SIZE, _ROOT_COUNT = VMM_BASE + 0x4000, 0x4000, BANKS
 _PAGES = _ROOTS + _ROOT_SIZE * _ROOT_COUNT
 
-# What the hart must have for the VMM, whatever its guests have.
-_NEEDED = Ext.H | Ext.S | Ext.U | Ext.SV39 | Ext.SV48 | Ext.SV57 | Ext.ZICNTR | Ext.ZICSR
-
-# Integer and floating-point registers, which are together at the start of a hart's arrays.
-_REGISTERS = Hart._x.offset
-_REGISTER_BYTES = Hart._pmpaddr.offset - _REGISTERS
+# The functions that `Host.bind` knows.
+COMPILED = (
+    *(poll, look_up, set_status, changed, forget_step),
+    *(enter_user, leave_user, take_hart, load_virtual, enter_virtual, leave_virtual),
+)
 
 # A debugger's breakpoints and watchpoints, which are together at the end of what harts share.
 _POINTS = Shared.breakpoint_count.offset
@@ -89,10 +100,11 @@ _POINT_BYTES = ctypes.sizeof(Shared) - _POINTS
 NO_POINTS = bytes(_POINT_BYTES)
 
 
-# The hart's clock is the guest's, and this many ticks more: so that the way into a guest, which
-# comes before the guest's first instruction, has a time as well.
-EPOCH = 1 << 40
-CLOCK_OFFSET = EPOCH * CLOCKS_PER_TICK
+@cache
+def _compiled() -> "Functions":
+    from rvemu.engine.native.functions import Functions
+
+    return Functions(COMPILED)
 
 
 class OutOfFrames(Exception):  # noqa: N818 - the VMM drops tables, and goes on
@@ -130,7 +142,7 @@ class Host:
         for entry in (ENTER_U, ENTER_U_FENCED, ENTER_V, ENTER_V_FENCED):
             self._ram.write(entry.address, struct.pack(f"<{entry.length}I", *entry.code))
         self.engine = make_engine(engine, self.shared, [self.hart])
-        reset(self.hart, 0, extensions | _NEEDED, pmp_count=0)
+        reset(self.hart, 0, extensions | NEEDED, pmp_count=0)
         self.hart.owned_levels = LEVEL_M | LEVEL_HS
         self.hart.mcounteren = 0
         write_menvcfg(self.hart, M64)
@@ -205,68 +217,34 @@ class Host:
             release_all_decoded(self.hart)  # what is at points that are gone is ordinary again
         return points
 
-    # --- World switch ------------------------------------------------------------------------
+    # --- Running -----------------------------------------------------------------------------
 
-    def become(self, level: int) -> None:
-        """Be the software of M-mode (M_MODE) or HS-mode (S_MODE)."""
-        if self.hart.priv != level or self.hart.v:
-            set_privilege(self.hart, level, 0)
+    def bind(
+        self, function: Callable[..., Any], *structures: ctypes.Structure
+    ) -> Callable[..., Any]:
+        """A function of COMPILED with its first arguments given: as native code, if that is what
+        the hart's engine runs."""
+        if self.engine.name == "native":
+            return _compiled().bind(function, *structures)
+        return partial(function, *structures)
 
-    def load_registers(self, v: Hart) -> None:
-        """Give the hart a guest's registers."""
+    def run(self, v: Hart) -> int:
+        """Run the hart, which is on its way into a guest that was loaded (rvemu.vmm.switch); why it
+        stopped."""
         p = self.hart
-        ctypes.memmove(
-            ctypes.addressof(p) + _REGISTERS, ctypes.addressof(v) + _REGISTERS, _REGISTER_BYTES
-        )
-        if p.extensions != v.extensions | _NEEDED:
-            p.extensions = v.extensions | _NEEDED
-            p.pc_align_mask = v.pc_align_mask
-        if p.fflags != v.fflags or p.frm != v.frm:
-            p.fflags = v.fflags
-            p.frm = v.frm
-            update_fp_fast(p)
-
-    def save_registers(self, v: Hart) -> None:
-        """Take a guest's registers from the hart."""
-        p = self.hart
-        ctypes.memmove(
-            ctypes.addressof(v) + _REGISTERS, ctypes.addressof(p) + _REGISTERS, _REGISTER_BYTES
-        )
-        if p.fflags != v.fflags or p.frm != v.frm:
-            v.fflags = p.fflags
-            v.frm = p.frm
-            update_fp_fast(v)
-
-    def enter(self, v: Hart, entry: Entry) -> int:
-        """Run the guest, which has been loaded, for as many instructions as its budget allows; why
-        it stopped. Its clock and count of instructions go on; a trapped instruction is not in
-        them."""
-        p = self.hart
-        p.pc = entry.address
-        p.point_pass = PASS_NONE
-        before = ((v.clock_end - v.budget) & M64) + CLOCK_OFFSET
-        p.budget = -1
-        p.clock_end = (before - entry.length - 1) & M64
-        p.retire_end = (v.retire_end - v.budget - entry.length - 1) & M64
-        self.shared.time_offset = (v.shared.time_offset - EPOCH) & M64
         began = time.perf_counter()
         if v.point_pass != PASS_NONE:
             # First the way in alone: the instruction that passes its points is the guest's.
-            self._run_until(before)
-            p.point_pass = v.point_pass - 1
-        reason = self._run_until((before + v.budget + 1) & M64)
+            end, p.clock_stop = p.clock_stop, (p.clock_stop - v.budget - 1) & M64
+            self._run_to_stop()
+            p.clock_stop, p.point_pass = end, v.point_pass - 1
+        reason = self._run_to_stop()
         self.guest_seconds += time.perf_counter() - began
-        trapped = p.priv != 0 and not p.v  # into a level of ours
-        budget: int = p.budget
-        attempted = (p.clock_end - budget - before - trapped) & M64
-        v.budget -= attempted
-        v.retire_end = (p.retire_end - budget + v.budget) & M64
         return reason
 
-    def _run_until(self, clock: int) -> int:
+    def _run_to_stop(self) -> int:
         """Run the hart; why it stopped. Breakpoints are the guest's, and not the VMM's own."""
         p = self.hart
-        p.clock_stop = clock
         reason = self.engine.run(p)
         while reason == STOP_BREAKPOINT and p.priv != 0 and not p.v:
             p.point_pass = PASS_NEXT

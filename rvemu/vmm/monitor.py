@@ -16,28 +16,24 @@ from rvemu.hart.exceptions import STORE
 from rvemu.hart.interrupts import poll
 from rvemu.hart.points import stop_at_breakpoint
 from rvemu.hart.state import (
-    ADDEND,
-    DATA_WORDS,
     DEVICE_NONE,
-    FILL_LOG,
-    NO_PAGE,
     STOP_BREAKPOINT,
     STOP_BUDGET,
     STOP_FLUSH,
     STOP_NONE,
     STOP_TRANSLATION,
     STOP_WATCHPOINT,
-    STORE_TAG,
     Hart,
     Shared,
 )
-from rvemu.hart.tlb import flush_all, flush_context
+from rvemu.hart.tlb import flush_all
 from rvemu.harts import MODE_NAMES
 from rvemu.isa.disassembler import disassemble
 from rvemu.lang import M64, Stop
 from rvemu.vmm.accounting import Accounting
 from rvemu.vmm.exits import Exit, ExitReason
 from rvemu.vmm.host import NO_POINTS, Host
+from rvemu.vmm.lookup import Stored, forget_step
 
 PAGE_MASK = ~0xFFF
 
@@ -54,7 +50,14 @@ class Monitor:
         self.host = host
         self.shared = shared
         self.hart = harts[0]
+        #: Runs the guest while its translations are observed.
         self.model = ReferenceEngine(shared, harts)
+        #: Executes what must be emulated.
+        self.stepper = host.engine
+        self.stepper.adopt(self.hart)
+        self._poll = host.bind(poll, self.hart)
+        self._stored = Stored()
+        self._forget_step = host.bind(forget_step, self.hart, self._stored)
         self.accounting = Accounting()
         #: Told of each exit.
         self.trace: Callable[[Exit], None] | None = None
@@ -64,7 +67,6 @@ class Monitor:
         self.bank: int = host.add_bank(shared)
         self.to_physical = self.bank - self.ram_base
         self._host_address = int(shared.region_host[0])
-        self._to_guest = self.ram_base - self._host_address
         self._points = NO_POINTS
         # The virtual hart's PMP: how often it had been set when it was last looked at, and whether
         # it cuts pages.
@@ -105,7 +107,8 @@ class Monitor:
 
     def poll(self, h: Hart) -> None:
         """What is due between two instructions: an interrupt, or a reason to stop."""
-        poll(h)
+        del h
+        self._poll()
 
     def advance(self, h: Hart) -> None:
         """Run the guest for at least one instruction, and at most budget + 1."""
@@ -155,7 +158,7 @@ class Monitor:
 
     def execute(self, raw: int) -> None:
         """Have the model execute an instruction that accesses no memory, given its bits."""
-        self.model.step(self.hart, raw)
+        self.stepper.step(self.hart, raw)
 
     def meets_breakpoint(self) -> bool:
         """Whether the virtual hart stops at its pc: to be asked before an instruction is
@@ -174,21 +177,18 @@ class Monitor:
             return
         h = self.hart
         data, fetch = h.data_context, h.fetch_context
-        self.model.step(h)
-        if h.dtlb_filled[data]:
-            stored = self._stored_frames(data)
-            flush_context(h, data)
-            if stored:
-                self.frames_stored(stored)
-        if h.ftlb_filled[fetch]:
-            flush_context(h, fetch)
+        self.stepper.step(h)
+        self._forget_step(data, fetch)
+        stored = self._stored
+        if stored.count:
+            self.frames_stored(stored.pages[: stored.count])
 
     def _interpret_seen(self) -> None:
         """The same while there are watchpoints, or PMP cuts pages. These pages are in no TLB, so
         that the model is asked for its translations."""
         h = self.hart
         h.mmu_hook = 1
-        self.model.step(h)
+        self.stepper.step(h)
         h.mmu_hook = 0
         if h.stop_reason == STOP_TRANSLATION:
             h.stop_reason = STOP_NONE
@@ -201,18 +201,6 @@ class Monitor:
         flush_all(h)
         if stored:
             self.frames_stored(stored)
-
-    def _stored_frames(self, context: int) -> list[int]:
-        """The guest-physical pages that the virtual hart's TLB now holds for stores: those that the
-        last instruction stored to are among them."""
-        h = self.hart
-        found = []
-        for n in range(min(int(h.dtlb_filled[context]), FILL_LOG)):
-            i = context * DATA_WORDS + 4 * int(h.dtlb_log[context * FILL_LOG + n])
-            tag = int(h.dtlb[i + STORE_TAG])
-            if tag != NO_PAGE:
-                found.append((tag + int(h.dtlb[i + ADDEND]) + self._to_guest) & M64 & PAGE_MASK)
-        return found
 
     # --- Accounting --------------------------------------------------------------------------
 

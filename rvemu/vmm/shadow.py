@@ -19,13 +19,12 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 
 from rvemu.hart.exceptions import FETCH, LOAD, STORE
-from rvemu.hart.fields import MENVCFG, MODE_SV39, MSTATUS, PTE, SATP
-from rvemu.hart.pmp import pmp_page_permissions
-from rvemu.hart.pte import Verdict
-from rvemu.hart.state import M_MODE, U_MODE, Hart
-from rvemu.hart.walk import MAY_STORE, OK, translate_stages
+from rvemu.hart.fields import MODE_SV39, PTE, SATP
+from rvemu.hart.state import U_MODE, Hart
+from rvemu.hart.walk import MAY_STORE, OK
 from rvemu.lang import get
 from rvemu.vmm.host import OutOfFrames
+from rvemu.vmm.lookup import Found, Regime, changed, look_up, set_status
 from rvemu.vmm.monitor import PAGE_MASK, Monitor
 from rvemu.vmm.page_tables import EXECUTE, READ, WRITE, PageTable
 from rvemu.vmm.patch import Patcher
@@ -42,8 +41,6 @@ FILLED = 0  # the view allows it now
 REFUSED = 1  # the guest's own tables refuse it
 PROTECTED = 2  # a store to a frame of the guest's tables
 NOT_MEMORY = 3  # a device, or nothing, or memory that the guest's PMP cuts
-
-_SWITCHES = MENVCFG.ADUE.mask | MENVCFG.PBMTE.mask
 
 
 class View:
@@ -74,7 +71,15 @@ class Shadows:
         self._monitor = monitor
         self._host = monitor.host
         self._accounting = monitor.accounting
-        self._views: OrderedDict[tuple[int, ...], View] = OrderedDict()
+        host, hart = monitor.host, monitor.hart
+        self._found = Found()
+        self._look_up = host.bind(look_up, hart, self._found)
+        self._set_status = host.bind(set_status, hart)
+        self._regime = Regime()
+        self._changed = host.bind(changed, hart, self._regime)
+        # The view that was asked for last.
+        self._current: View | None = None
+        self._views: OrderedDict[tuple[int, int], View] = OrderedDict()
         #: Frames of the guest's tables, by guest-physical address.
         self.frames: dict[int, Frame] = {}
         # The entries that allow stores to a frame.
@@ -89,26 +94,21 @@ class Shadows:
 
     # --- Views -------------------------------------------------------------------------------
 
-    def view(self, h: Hart) -> View:
+    def view(self) -> View:
         """The view for the virtual hart's present state."""
-        satp = int(h.satp) if h.priv != M_MODE else 0
-        if not satp >> SATP.MODE.low:
-            satp = 0
-        key = (
-            satp,
-            int(h.fetch_context),
-            int(h.data_context),
-            h.mstatus & MSTATUS.MXR.mask,
-            h.menvcfg & _SWITCHES,
-        )
+        current = self._current
+        if not self._changed() and current is not None and current.alive:
+            return current
+        key = self._regime.satp, self._regime.rest
         view = self._views.get(key)
         if view is None:
             view = self._make(key)
         else:
             self._views.move_to_end(key)
+        self._current = view
         return view
 
-    def _make(self, key: tuple[int, ...]) -> View:
+    def _make(self, key: tuple[int, int]) -> View:
         while len(self._views) >= VIEWS:
             self._drop(self._views.popitem(last=False)[1])
         mode = get(key[0], SATP.MODE)
@@ -143,47 +143,37 @@ class Shadows:
         """The guest's access (LOAD, STORE, FETCH) at an address was refused by its view: allow it,
         if the guest's tables do; or why not."""
         priv = int(h.priv if access == FETCH else h.data_priv)
-        steps: list[tuple[int, int]] = []
-
-        def watch(_: int, __: int, ___: int, physical: int, pte: int, verdict: int) -> None:
-            del pte
-            steps.append((physical, verdict))
-
-        outcome, guest, attributes = translate_stages(h, address, access, priv, 0, watch)
-        if outcome != OK:
+        found = self._found
+        if self._look_up(address, access, priv) != OK:
             return REFUSED
-        page = guest & PAGE_MASK
+        page = found.physical & PAGE_MASK
         if not self._monitor.in_ram(page):
             return NOT_MEMORY
         # The bits of PMP, and of page-table entries, are R, W, X from the lowest.
-        granted = pmp_page_permissions(h, page, priv) << 1
+        granted = found.granted << 1
         needed = (READ, READ | WRITE, EXECUTE)[access]
         if granted & needed != needed:
             return NOT_MEMORY
-        if steps and steps[-1][1] == Verdict.UPDATE:
-            translate_stages(h, address, access, priv, 0, None)  # sets A, and D
-            self._look_again(steps[-1][0])
+        entries = h.walked[: h.walked_count]
+        if h.walked_update:
+            self._set_status(address, access, priv)
+            self._look_again(entries[-1])
+        stores = access == LOAD and found.attributes & MAY_STORE and granted & WRITE
         try:
-            return self._enter(view, address & PAGE_MASK, page, steps, access, granted, attributes)
+            return self._enter(view, address & PAGE_MASK, page, entries, access, bool(stores))
         except OutOfFrames:
             self.forget()
             return FILLED  # not yet: the guest comes back
 
     def _enter(
-        self,
-        view: View,
-        address: int,
-        page: int,
-        steps: list[tuple[int, int]],
-        access: int,
-        granted: int,
-        attributes: int,
+        self, view: View, address: int, page: int, entries: list[int], access: int, stores: bool
     ) -> int:
-        """Make an entry, and remember what it was made from."""
-        for physical, _ in steps:
+        """Make an entry, and remember what it was made from: the guest's own entries, by their
+        addresses. stores: a store would be allowed as well as the load."""
+        for physical in entries:
             self._depend(physical, view, address)
         permissions = EXECUTE if access == FETCH else READ
-        if access == STORE or (access == LOAD and attributes & MAY_STORE and granted & WRITE):
+        if access == STORE or stores:
             if self.protected(page):
                 if access == STORE:
                     return PROTECTED

@@ -64,7 +64,7 @@ class TrapAndEmulate(Deprivileged):
                 self.note(ExitReason.INTERPRETED, h.pc, "MPRV is on: executed by the model")
                 self.interpret()
             return
-        if self.run_deprivileged(h, self.shadows.view(h).satp):
+        if self.run_deprivileged(h, self.shadows.view().satp):
             self._handle(h, int(self.host.hart.mcause), int(self.host.hart.mtval))
 
     # --- Exits -------------------------------------------------------------------------------
@@ -109,7 +109,7 @@ class TrapAndEmulate(Deprivileged):
         self.execute(_ECALL)
 
     def _page_fault(self, h: Hart, address: int, access: int) -> None:
-        done = self.shadows.fill(h, self.shadows.view(h), address, access)
+        done = self.shadows.fill(h, self.shadows.view(), address, access)
         if done == FILLED:
             self.note(ExitReason.SHADOW_FILL, address, "mapped as the guest's tables say")
             return

@@ -239,16 +239,16 @@ def test_what_code_is_made_from_is_in_the_key(
     for part in ("lang.py", "engine/jit.py", "machine.py", "engine/reference.py"):
         (tmp_path / part).write_text("x = 1\n")
     monkeypatch.setattr("rvemu.__file__", str(tmp_path / "__init__.py"))
-    seen = {library._source_digest()}
+    seen = {library.source_digest()}
     for count, part in enumerate(
         ("hart/a.py", "isa/b.py", "engine/compiler/c.py", "engine/native/d.py", "lang.py")
         + ("engine/jit.py",),
         2,
     ):
         (tmp_path / part).write_text("x = 2\n")
-        seen.add(library._source_digest())
+        seen.add(library.source_digest())
         assert len(seen) == count
     (tmp_path / "machine.py").write_text("x = 2\n")
     (tmp_path / "engine/reference.py").write_text("x = 2\n")
-    seen.add(library._source_digest())
+    seen.add(library.source_digest())
     assert len(seen) == 7

@@ -30,6 +30,7 @@ def virtual_machine(
     name: str = "guest",
     quirks: int = 0,
     patch: bool = False,
+    engine: str = "native",
 ) -> tuple[VirtualMachine, Output]:
     """A virtual machine with a guest loaded, and what it will print."""
     output = Output()
@@ -42,6 +43,7 @@ def virtual_machine(
         name=name,
         quirks=quirks,
         patch=patch,
+        engine=engine,
     )
     machine.load(guest)
     return machine, output

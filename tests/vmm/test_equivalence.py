@@ -27,6 +27,19 @@ def test_the_same_state_at_any_time(seed: int, mode: str) -> None:
     assert ram.read(ram.base, ram.size) == virtual.machine.board.ram.read(ram.base, ram.size)
 
 
+@pytest.mark.parametrize("mode", DIRECT)
+def test_what_the_vmm_has_compiled_is_what_it_says(mode: str) -> None:
+    """World switches, lookups and steps, in native code and by CPython: the same exits, and the
+    same state at the end."""
+    program = PrivilegedProgram(7)
+    found = []
+    for engine in ("native", "reference"):
+        machine, _ = virtual_machine(mode, program.elf, memory=4 << 20, engine=engine)
+        machine.run(1_500)
+        found.append((visible(machine.machine.hart.state), machine.accounting.exits))
+    assert found[0] == found[1]
+
+
 def test_the_programs_reach_what_they_are_for() -> None:
     """All modes, several causes, returns, and translation on."""
     modes, causes, translated = set(), set(), 0

@@ -14,7 +14,7 @@ from rvemu.engine.native.cache import cached
 _SOURCES = ("lang.py", "hart", "isa", "engine/compiler", "engine/native", "engine/jit.py")
 
 
-def _source_digest() -> str:
+def source_digest() -> str:
     """A digest of all that the machine code is made from."""
     root = Path(rvemu.__file__).parent
     digest = hashlib.sha256(rvemu.__version__.encode())
@@ -46,5 +46,5 @@ def library() -> jit.Library:
     """The engine's functions, loaded into this process. Raises where LLVM has no code for the
     host."""
     jit.target_machine()
-    key = f"{_source_digest()} {jit.host_description()}"
+    key = f"{source_digest()} {jit.host_description()}"
     return jit.Library(cached(key, _compile))

@@ -1,0 +1,67 @@
+"""Model functions in native code, called from Python one by one: what a VMM does at each exit."""
+
+import ctypes
+import hashlib
+import inspect
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from rvemu.engine import jit
+from rvemu.engine.compiler.program import Program
+from rvemu.engine.compiler.signature import signature
+from rvemu.engine.native.cache import cached
+from rvemu.engine.native.library import source_digest
+from rvemu.lang import Range
+
+
+def _module(functions: Sequence[Callable[..., Any]]) -> str:
+    """The functions, each exported, and what they call."""
+    program = Program()
+    for function in functions:
+        compiled = program.function(function)
+        assert not compiled.raises, f"{function.__name__} raises, and its caller is Python"
+        declared = ", ".join(
+            f"{'i64' if isinstance(p.kind, Range) else 'ptr'} %{p.name}"
+            for p in signature(function).parameters
+        )
+        result = compiled.return_type
+        returned = "ret void" if result == "void" else f"ret {result} %result"
+        assigned = "" if result == "void" else "%result = "
+        program.add(
+            f"define {result} @rvemu_{function.__name__}({declared}) nounwind {{\n"
+            f"  {assigned}call {result} @{compiled.name}({declared})\n  {returned}\n}}"
+        )
+    return program.text()
+
+
+def _prototype(function: Callable[..., Any]) -> Any:
+    """The C type of a function. (They are short: the interpreter's lock is kept.)"""
+    sig = signature(function)
+    results = [ctypes.c_int64 if r.low < 0 else ctypes.c_uint64 for r in sig.results]
+    parameters = [
+        ctypes.c_uint64 if isinstance(p.kind, Range) else ctypes.c_void_p for p in sig.parameters
+    ]
+    return ctypes.PYFUNCTYPE(results[0] if results else None, *parameters)
+
+
+class Functions:
+    """Some model functions, compiled. They have one result at most, no static parameters, and raise
+    nothing. Raises where LLVM has no code for the host."""
+
+    def __init__(self, functions: Sequence[Callable[..., Any]]) -> None:
+        digest = hashlib.sha256(source_digest().encode())
+        for path in sorted({Path(inspect.getfile(f)) for f in functions}):
+            digest.update(path.read_bytes())
+        key = f"functions {digest.hexdigest()} {jit.host_description()}"
+        self._library = jit.Library(cached(key, lambda: jit.compile_module(_module(functions))))
+        self._pointers = {
+            f: _prototype(f)(self._library.address(f"rvemu_{f.__name__}")) for f in functions
+        }
+
+    def bind(
+        self, function: Callable[..., Any], *structures: ctypes.Structure
+    ) -> Callable[..., Any]:
+        """One of the functions, with its first arguments, which must be kept alive, given."""
+        return partial(self._pointers[function], *map(ctypes.addressof, structures))
