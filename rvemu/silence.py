@@ -9,8 +9,6 @@ if TYPE_CHECKING:
     from rvemu.machine import Machine
     from rvemu.statistics import Statistics
 
-# What firmware prints, it prints within so many instructions.
-_FIRMWARE = 20_000_000
 #: How many instructions without a word are many; and for Linux, whose console comes late: without
 #: earlycon, Debian's kernel prints its first line after 630 M.
 MANY, MANY_LINUX = 300_000_000, 1_000_000_000
@@ -23,8 +21,8 @@ class SilenceNote:
     """Says once, if a guest has printed nothing in so many instructions, where it is, and what may
     be the reason.
 
-    firmware: whether firmware comes first, whose own words do not count. advice: what to do about
-    it, empty if nothing is known.
+    firmware: whether firmware comes first, whose own words do not count: what is printed before a
+    hart has left M-mode. advice: what to do about it, empty if nothing is known.
     """
 
     def __init__(
@@ -43,7 +41,7 @@ class SilenceNote:
         self._statistics = statistics
         self._say = say
         self._advice = advice
-        self._counts_from = _FIRMWARE if firmware else 0
+        self._in_firmware = firmware
         self._many = many
         self._over = False
         self._take = machine.output
@@ -52,10 +50,12 @@ class SilenceNote:
 
     def _printed(self, data: bytes) -> None:
         self._take(data)
-        if self._statistics.retired >= self._counts_from:
+        if not self._in_firmware:
             self._leave()
 
     def _look(self) -> None:
+        # Output was handed over before: what comes from now on is not firmware's.
+        self._in_firmware &= all(hart.mode == "M" for hart in self._machine.harts)
         if self._over or self._statistics.retired < self._many:
             return
         text = f"the guest has printed nothing in {self._statistics.retired // 1_000_000} M "
