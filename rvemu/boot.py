@@ -87,7 +87,7 @@ def _over(firmware: Image, payload: Image) -> Image:
 
 def _with_initrd(image: Image, name: str, board: Board) -> Image:
     """The image with an initial RAM disk right below the device tree."""
-    content = read_file(name)
+    content = read_file(name, board.ram.size)
     if not content:
         raise RvemuError(f"{name}: the initrd is empty")
     board_config = board.config

@@ -104,16 +104,19 @@ def parse_kernel(name: str, content: bytes, ram_base: int) -> Kernel:
     return Kernel(_load_image(name, content, ram_base), kind + "Image")
 
 
-def read_file(name: str) -> bytes:
-    """A regular file's content; `RvemuError` in one line where there is none."""
+def read_file(name: str, largest: int = MAX_KERNEL) -> bytes:
+    """A regular file's content; `RvemuError` in one line where there is none, or where it is
+    larger than so many bytes."""
     path = Path(name)
     try:
         if path.is_dir():
             raise RvemuError(f"{name}: a directory, not a file")
         if path.exists() and not path.is_file():
             raise RvemuError(f"{name}: not a regular file")
-        if path.stat().st_size > MAX_KERNEL:
-            raise RvemuError(f"{name}: {path.stat().st_size} bytes are too many")
+        if path.stat().st_size > largest:
+            raise RvemuError(
+                f"{name}: {path.stat().st_size:#x} bytes are too many; it may have {largest:#x}"
+            )
         return path.read_bytes()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)

@@ -107,6 +107,10 @@ def test_what_does_not_fit(files: Path) -> None:
     (files / "large").write_bytes(b"x" * 13 * MIB)
     with pytest.raises(RvemuError, match=r"large: an initrd .* does not fit .*\(-m\)"):
         m.boot(files / "Image", initrd=files / "large")
+    with (files / "larger").open("wb") as file:
+        file.truncate(17 * MIB)
+    with pytest.raises(RvemuError, match=r"larger: 0x1100000 bytes are too many; .* 0x1000000"):
+        m.boot(files / "Image", initrd=files / "larger")
     (files / "Huge").write_bytes(image(size=64 * MIB))
     with pytest.raises(RvemuError, match=r"Huge: kernel at .* outside RAM"):
         m.boot(files / "Huge")
