@@ -1,6 +1,6 @@
 // The first page tables of a paravirtual kernel. It runs where it lies in memory, with paging off, so
 // addresses are physical; the tables are in pages that the kernel never has mapped for stores.
-#include "hart.h"
+#include "kernel.h"
 
 #define ENTRIES 512
 #define POINTER PTE_V

@@ -1,7 +1,7 @@
 // Floating-point registers belong to whoever used them last. A process begins with sstatus.FS off;
 // its first floating-point instruction is illegal then, and turns the unit on for it. From there
 // FS says whether there is anything to save.
-#include "hart.h"
+#include "kernel.h"
 
 static const struct process *owner; // whose registers are in the hart
 

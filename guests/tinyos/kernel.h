@@ -2,12 +2,8 @@
 #pragma once
 
 #include "console.h"
+#include "hart.h"
 #include "layout.h"
-#include "riscv.h"
-#include "trap_frame.h"
-#include <stdbool.h>
-
-typedef uint64_t pte;
 
 // Software's two bits in a page table entry.
 #define PTE_COW    PTE_RSW0 // writable, once it is copied
@@ -21,7 +17,7 @@ struct fp_state {
 };
 
 struct process {
-    struct trap_frame frame; // first: sscratch points here (trap_entry.S)
+    struct trap_frame frame; // first: all that kernel_entry.S knows of it
     enum process_state state;
     uint64_t pid; // from 1, never reused; also its ASID, where the hart has enough of them
     struct process *parent;
@@ -79,8 +75,6 @@ void fp_leave(struct process *process);
 void fp_enter(struct process *process);
 void fp_forget(struct process *process);
 
-// trap_entry.S
-__attribute__((noreturn)) void enter_user(struct trap_frame *frame);
-bool wait_for_timer(void); // true if its interrupt came, false if something else ended the wait
+// fp_registers.S
 void fp_save(struct fp_state *state);
 void fp_restore(const struct fp_state *state);

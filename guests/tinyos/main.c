@@ -1,6 +1,6 @@
 // tinyos: a small but honest kernel. It runs in S-mode on any SBI firmware, and keeps its
 // processes apart with Sv39 paging.
-#include "hart.h"
+#include "kernel.h"
 #include "sbi.h"
 #include "supervisor.h"
 

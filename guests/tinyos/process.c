@@ -1,5 +1,5 @@
 // Processes: birth, death, and whose turn it is.
-#include "hart.h"
+#include "kernel.h"
 
 #define PROCESSES 8
 

@@ -1,5 +1,5 @@
 // Why did we come into the kernel?
-#include "hart.h"
+#include "kernel.h"
 #include "sbi.h"
 
 #define TICK 4000 // in units of `time`: 0.4 ms on a 10 MHz board
@@ -60,7 +60,7 @@ static bool mend(struct process *process) {
     }
 }
 
-// Called by trap_entry.S with the frame of the process that trapped; returns that of the one to go on.
+// Called by kernel_entry.S with the frame of the process that trapped; returns that of the one to go on.
 struct trap_frame *user_trap(struct trap_frame *frame) {
     struct process *process = (struct process *)frame; // its first member
     bool timer = frame->cause == (CAUSE_INTERRUPT | IRQ_S_TIMER);

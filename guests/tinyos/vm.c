@@ -3,7 +3,7 @@
 // The upper half is the kernel's, the same in every table and marked global; the lower half is the
 // process's own. A and D are set when an entry is made, so that harts which do not set them
 // themselves need no help.
-#include "hart.h"
+#include "kernel.h"
 
 void *memcpy(void *restrict destination, const void *restrict source, size_t size);
 

@@ -1,8 +1,21 @@
-// What the kernel asks of its hart; or, in a paravirtual machine, of the VMM.
+// What a kernel with processes asks of its hart; or, in a paravirtual machine, of the VMM.
 #pragma once
 
-#include "kernel.h"
 #include "paravirt.h"
+#include "riscv.h"
+#include "trap_frame.h"
+
+typedef uint64_t pte;
+
+// What the kernel offers kernel_entry.S, and paravirt_entry.S: given the frame of the process that
+// trapped, user_trap returns that of the one to go on; kernel_trap is told of bugs. (And there is
+// the top of the kernel's stack, kernel_stack_top.)
+struct trap_frame *user_trap(struct trap_frame *frame);
+__attribute__((noreturn)) void kernel_trap(void);
+
+// kernel_entry.S
+__attribute__((noreturn)) void enter_user(struct trap_frame *frame);
+bool wait_for_timer(void); // true if its interrupt came, false if something else ended the wait
 
 // Sets sstatus.FS; what it is then: 0 where the hart has no floating point.
 static inline uint64_t hart_set_fs(uint64_t fs) {

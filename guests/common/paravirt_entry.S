@@ -1,4 +1,4 @@
-// Into a paravirtual kernel and out of it: what trap_entry.S does, with the shared page in place of
+// Into a paravirtual kernel and out of it: what kernel_entry.S does, with the shared page in place of
 // CSRs. While a process runs, kernel_sp holds the address of its trap frame.
 #include "hypercall.h"
 #include "trap_frame.h"
