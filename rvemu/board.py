@@ -179,6 +179,7 @@ class Board:
         )
         # All slots are there, as on QEMU's board; an empty one has device id 0.
         self.virtio: list[MmioTransport] = []
+        self._plugged: list[MmioTransport] = []
         for n in range(VIRTIO_SLOTS):
             slot = MmioTransport(self.ram, self.plic.line(VIRTIO_IRQ + n))
             self.virtio.append(slot)
@@ -195,6 +196,7 @@ class Board:
         for slot in self.virtio:
             if slot.device is None:
                 slot.plug(device)
+                self._plugged.append(slot)
                 return slot
         raise RvemuError(f"{device.name}: the board has {VIRTIO_SLOTS} virtio slots, all taken")
 
@@ -206,14 +208,15 @@ class Board:
     def deadline(self) -> int | None:
         """In how many ticks of `mtime` `update` has to be called, however quiet the guest is;
         None if nothing is due."""
-        if any(slot.backlog for slot in self.virtio):
-            return 1
+        for slot in self._plugged:
+            if slot.backlog:
+                return 1
         return self.rtc.deadline()
 
     def update(self) -> None:
         """Let the devices see the time."""
         self.rtc.update()
-        for slot in self.virtio:
+        for slot in self._plugged:
             if slot.backlog:
                 slot.update()
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import lru_cache
 
 from rvemu.devices.device import Device, UnsupportedAccess
 from rvemu.memory import Ram
@@ -30,16 +30,6 @@ class Region:
         return self.base + self.size
 
 
-class Access(NamedTuple):
-    """One access that a device answered, as `Bus.on_access` is told of it."""
-
-    device: Device
-    address: int
-    width: int
-    value: int
-    is_write: bool
-
-
 class Bus:
     """The physical memory map.
 
@@ -50,8 +40,8 @@ class Bus:
     def __init__(self) -> None:
         self._regions: list[Region] = []
         self._bases: list[int] = []
-        #: Called after each access that a device answered.
-        self.on_access: Callable[[Access], None] | None = None
+        # A guest accesses few registers, and those over and over.
+        self._find = lru_cache(maxsize=256)(self.find)
 
     def map(self, base: int, device: Device) -> None:
         """Let `device` answer from physical address `base`; `ValueError` on an overlap."""
@@ -82,7 +72,7 @@ class Bus:
         None when no device is there, when the address is not a multiple of the width, or when
         the device does not decode the access: the guest takes a load access fault.
         """
-        found = self.find(address, width)
+        found = self._find(address, width)
         if found is None or address % width:
             return None
         device, offset = found
@@ -91,8 +81,6 @@ class Bus:
         except UnsupportedAccess:
             return None
         assert 0 <= value < 1 << 8 * width, f"{device.name} gave {value:#x} for {width} bytes"
-        if self.on_access is not None:
-            self.on_access(Access(device, address, width, value, False))
         return value
 
     def write(self, address: int, width: int, value: int) -> bool:
@@ -100,7 +88,7 @@ class Bus:
 
         False where `read` would give None: the guest takes a store access fault.
         """
-        found = self.find(address, width)
+        found = self._find(address, width)
         if found is None or address % width:
             return False
         device, offset = found
@@ -109,8 +97,6 @@ class Bus:
             device.write(offset, width, value)
         except UnsupportedAccess:
             return False
-        if self.on_access is not None:
-            self.on_access(Access(device, address, width, value, True))
         return True
 
     def _insert(self, region: Region) -> None:
@@ -123,3 +109,4 @@ class Bus:
         index = bisect_right(self._bases, region.base)
         self._regions.insert(index, region)
         self._bases.insert(index, region.base)
+        self._find.cache_clear()

@@ -35,6 +35,8 @@ _READ_SIZE = 4096
 # host's time for a while, in seconds, or until there is.
 _POLLS = 100
 _NAP = 0.01
+# Numbers, and no members of enumerations: every access of the UART asks for them.
+_LSR, _DATA_READY = int(Register.LSR), int(Lsr.DATA_READY)
 # How many bytes a user may type, or paste, ahead of the guest. The terminal is read on meanwhile,
 # for Ctrl-A commands.
 _MAX_PENDING = 1 << 24
@@ -285,7 +287,7 @@ class Console:
         FIFO, so that what was in it has to be sent again."""
         del hart, width
         offset = address - UART_BASE
-        if offset == Register.LSR and not write and not value & Lsr.DATA_READY:
+        if offset == _LSR and not write and not value & _DATA_READY:
             self._polls += 1
         else:
             self._polls = 0

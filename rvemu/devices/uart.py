@@ -84,6 +84,7 @@ _ERRORS = Lsr.OVERRUN | Lsr.PARITY | Lsr.FRAMING | Lsr.BREAK
 
 # For what is done with each character: operators of enumerations are slow.
 _NOTHING_TO_SEND = int(Lsr.THR_EMPTY | Lsr.TRANSMITTER_EMPTY)
+_LSR = int(Register.LSR)
 _TRANSMITTER_EMPTY = int(Ier.TRANSMITTER_EMPTY)
 _LOOP = int(Mcr.LOOP)
 
@@ -191,6 +192,8 @@ class Uart:
         self.line.set(self._identify() != IIR_NONE)
 
     def _read_register(self, offset: int) -> int:
+        if offset == _LSR:  # what drivers read before each byte that they send
+            return self._read_line_status()
         match offset:
             case Register.RBR_THR if self.lcr & LCR_DLAB:
                 return self.divisor & 0xFF
@@ -206,8 +209,6 @@ class Uart:
                 return self.lcr
             case Register.MCR:
                 return self.mcr
-            case Register.LSR:
-                return self._read_line_status()
             case Register.MSR:
                 value = self._modem_lines() | self.modem_deltas
                 self.modem_deltas = 0
@@ -299,11 +300,10 @@ class Uart:
         value = _NOTHING_TO_SEND | self.line_errors
         if self.received:
             value |= Lsr.DATA_READY
-        if self.fifo_enabled and any(character >> 8 for character in self.received):
-            value |= Lsr.FIFO_ERROR
-        self.line_errors = 0
-        if self.received:
+            if self.fifo_enabled and any(character >> 8 for character in self.received):
+                value |= Lsr.FIFO_ERROR
             self.received[0] &= 0xFF
+        self.line_errors = 0
         return value
 
     def _show_errors(self) -> None:
