@@ -67,7 +67,7 @@ class DirectPaging:
             int(shared.region_pages[0])
         )
         #: What translates before the guest has tables.
-        self.linear = PageTable(monitor.host, 3)
+        self.linear = PageTable(monitor.frames, 3)
         #: The frames that are tables, by guest-physical address.
         self.tables: dict[int, Table] = {}
         #: Frames that the VMM writes by itself, and which are no tables therefore.

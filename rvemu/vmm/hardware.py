@@ -46,7 +46,7 @@ class Hardware(TrapAndEmulate):
         self._load = host.bind(load_virtual, p, self.hart)
         self._enter = host.bind(enter_virtual, p, self.hart)
         self._leave = host.bind(leave_virtual, p, self.hart)
-        self._table = PageTable(host, 3, wide=True)
+        self._table = PageTable(self.frames, 3, wide=True)
         self.hgatp = put(self._table.register(), HGATP.VMID, host.banks)
 
     def forget(self) -> None:

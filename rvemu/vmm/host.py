@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 # Where hardly a guest has code: a debugger's breakpoints are virtual addresses, and the way into a
 # guest has such addresses as well.
 VMM_BASE = 1 << 55
-VMM_SIZE = 64 << 20
+VMM_SIZE = 128 << 20
 
 # Where guests' memory begins: the first bank, and the distance from one to the next.
 _BANK_BASE, _BANK_STRIDE = 1 << 36, 1 << 36
@@ -85,8 +85,10 @@ ENTER_V = Entry(VMM_BASE + 0x80, (_SRET,))
 ENTER_V_FENCED = Entry(VMM_BASE + 0xC0, (_HFENCE_G, _HFENCE_V, _SRET))
 
 # The rest of the VMM's memory is tables: roots of G-stage tables, aligned to 16 KiB; then pages.
-_ROOTS, _ROOT_SIZE, _ROOT_COUNT = VMM_BASE + 0x4000, 0x4000, BANKS
-_PAGES = _ROOTS + _ROOT_SIZE * _ROOT_COUNT
+# Each guest has a share of both.
+_ROOTS, _ROOT_SIZE = VMM_BASE + 0x4000, 0x4000
+_PAGES = _ROOTS + _ROOT_SIZE * BANKS
+_SHARE = (VMM_BASE + VMM_SIZE - _PAGES) // BANKS & -PAGE_SIZE
 
 # The functions that `Host.bind` knows.
 COMPILED = (
@@ -108,7 +110,39 @@ def _compiled() -> "Functions":
 
 
 class OutOfFrames(Exception):  # noqa: N818 - the VMM drops tables, and goes on
-    """The VMM's memory for tables is used up."""
+    """A guest's share of the VMM's memory for tables is used up."""
+
+
+class Frames:
+    """A guest's share of the VMM's memory for tables. However much a guest makes of them, it takes
+    none from the others, and can go on when it has dropped its own."""
+
+    def __init__(self, host: "Host", number: int) -> None:
+        self.host = host
+        first = _PAGES + _SHARE * number
+        self._free = list(range(first + _SHARE - PAGE_SIZE, first - PAGE_SIZE, -PAGE_SIZE))
+        self._root = _ROOTS + _ROOT_SIZE * number
+
+    def __len__(self) -> int:
+        return len(self._free)
+
+    def take_page(self) -> int:
+        """A cleared page for a table. Raises `OutOfFrames`."""
+        if not self._free:
+            raise OutOfFrames
+        page = self._free.pop()
+        self.host.clear(page, PAGE_SIZE)
+        return page
+
+    def take_root(self) -> int:
+        """16 cleared KiB for the root of the guest's G-stage table."""
+        self.host.clear(self._root, _ROOT_SIZE)
+        return self._root
+
+    def give_back(self, pages: Sequence[int]) -> None:
+        """Pages of tables that are not used any more."""
+        self._free.extend(pages)
+        self.host.stale = True
 
 
 class Host:
@@ -121,8 +155,6 @@ class Host:
         self._page_words = (ctypes.c_uint32 * (VMM_SIZE // PAGE_SIZE))()
         #: The VMM's memory, as 64-bit words.
         self.words = self._ram.view.cast("Q")
-        self._pages = list(range(VMM_BASE + VMM_SIZE - PAGE_SIZE, _PAGES, -PAGE_SIZE))
-        self._roots = [_ROOTS + _ROOT_SIZE * n for n in range(_ROOT_COUNT)]
         #: How many guests have memory here.
         self.banks = 0
         #: Whose second-stage translations and state the hart holds.
@@ -157,41 +189,30 @@ class Host:
         shared.region_writable[n] = 1
         shared.region_pages[n] = words
 
-    def add_bank(self, guest: Shared) -> int:
-        """Make a guest's RAM memory of the physical machine; its physical address. `RvemuError` if
-        there are too many."""
+    def add_bank(self, guest: Shared) -> tuple[int, Frames]:
+        """Make a guest's RAM memory of the physical machine; its physical address, and the guest's
+        share of the VMM's memory. `RvemuError` if there are too many, or it is too large."""
         if self.banks >= BANKS:
             raise RvemuError(f"{self.banks + 1} virtual machines: a host has room for {BANKS}")
-        base = _BANK_BASE + _BANK_STRIDE * self.banks
-        self.banks += 1
         size, host, words = guest.region_size[0], guest.region_host[0], guest.region_pages[0]
+        if size > _BANK_STRIDE:
+            raise RvemuError(
+                f"a virtual machine of {size >> 30} GiB: there may be {_BANK_STRIDE >> 30}"
+            )
+        base = _BANK_BASE + _BANK_STRIDE * self.banks
+        frames = Frames(self, self.banks)
+        self.banks += 1
         self._add_region(self.banks, base, size, host, words)
         # What the model writes there for the guest concerns what is decoded here. (The guest's own
         # pool has no pages: nothing is decoded for the virtual hart.)
         guest.pool_host = self.shared.pool_host
         guest.undecoded = self.shared.undecoded
-        return base
+        return base, frames
 
-    def take_page(self) -> int:
-        """A cleared page for a table. Raises `OutOfFrames`."""
-        if not self._pages:
-            raise OutOfFrames
-        page = self._pages.pop()
-        start = page - VMM_BASE
-        self._ram.view[start : start + PAGE_SIZE] = bytes(PAGE_SIZE)
-        return page
-
-    def take_root(self) -> int:
-        """16 cleared KiB for the root of a G-stage table."""
-        root = self._roots.pop()
-        start = root - VMM_BASE
-        self._ram.view[start : start + _ROOT_SIZE] = bytes(_ROOT_SIZE)
-        return root
-
-    def give_back(self, pages: Sequence[int]) -> None:
-        """Pages of tables that are not used any more."""
-        self._pages.extend(pages)
-        self.stale = True
+    def clear(self, address: int, length: int) -> None:
+        """Zeros, for a table in the VMM's memory."""
+        start = address - VMM_BASE
+        self._ram.view[start : start + length] = bytes(length)
 
     def write_code(self, address: int, code: bytes) -> None:
         """Write instructions to the VMM's memory, which guests will execute."""

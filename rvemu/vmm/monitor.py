@@ -64,7 +64,7 @@ class Monitor:
         # Guest-physical memory, and how far its bank is from there.
         self.ram_base: int = shared.region_base[0]
         self.ram_end: int = self.ram_base + shared.region_size[0]
-        self.bank: int = host.add_bank(shared)
+        self.bank, self.frames = host.add_bank(shared)
         self.to_physical = self.bank - self.ram_base
         self._host_address = int(shared.region_host[0])
         self._points = NO_POINTS

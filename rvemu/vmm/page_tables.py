@@ -2,7 +2,7 @@
 
 from rvemu.hart.fields import MODE_SV39, PTE, SATP
 from rvemu.lang import put
-from rvemu.vmm.host import VMM_BASE, Host
+from rvemu.vmm.host import VMM_BASE, Frames
 
 READ, WRITE, EXECUTE = PTE.R.mask, PTE.W.mask, PTE.X.mask
 
@@ -18,11 +18,12 @@ class PageTable:
     levels: 3 to 5, for Sv39 to Sv57. wide: a G-stage table, whose root is 16 KiB. Addresses are
     within the format's width (of their canonical form, the low bits)."""
 
-    def __init__(self, host: Host, levels: int, *, wide: bool = False) -> None:
-        self._host = host
+    def __init__(self, frames: Frames, levels: int, *, wide: bool = False) -> None:
+        self._frames = frames
+        self._words = frames.host.words
         self.levels = levels
         self.wide = wide
-        self.root = host.take_root() if wide else host.take_page()
+        self.root = frames.take_root() if wide else frames.take_page()
         self._pages: list[int] = []
         # Word indices of last-level tables, by the address bits above them.
         self._last: dict[int, int] = {}
@@ -44,17 +45,17 @@ class PageTable:
         index = self.find(address)
         if index is None:
             index = self._descend(address & self._mask)
-        self._host.words[index] = physical >> 12 << 10 | permissions | _LEAF
+        self._words[index] = physical >> 12 << 10 | permissions | _LEAF
         return index
 
     def _descend(self, address: int) -> int:
-        words = self._host.words
+        words = self._words
         table = self.root
         for level in range(self.levels - 1, 0, -1):
             bits = 0x7FF if self.wide and level == self.levels - 1 else 0x1FF
             index = (table - VMM_BASE >> 3) + (address >> (12 + 9 * level) & bits)
             if not words[index]:
-                page = self._host.take_page()
+                page = self._frames.take_page()
                 self._pages.append(page)
                 words[index] = page >> 12 << 10 | PTE.V.mask
             table = (words[index] & PTE.PPN.mask) << 2
@@ -66,12 +67,12 @@ class PageTable:
         """Unmap all."""
         start = self.root - VMM_BASE >> 3
         for n in range(2048 if self.wide else 512):
-            self._host.words[start + n] = 0
-        self._host.give_back(self._pages)
+            self._words[start + n] = 0
+        self._frames.give_back(self._pages)
         self._pages = []
         self._last.clear()
 
     def release(self) -> None:
         """Give back all its memory. (Of a shadow table.)"""
         self.clear()
-        self._host.give_back([self.root])
+        self._frames.give_back([self.root])

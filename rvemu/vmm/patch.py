@@ -46,7 +46,7 @@ class Patcher:
         """The copy of a page. Raises `OutOfFrames`."""
         copy = self.copies.get(page)
         if copy is None:
-            copy = self.copies[page] = Copy(self._monitor.host.take_page())
+            copy = self.copies[page] = Copy(self._monitor.frames.take_page())
         return copy
 
     def drop(self, page: int) -> None:
@@ -54,7 +54,7 @@ class Patcher:
         copy = self.copies.pop(page, None)
         if copy is not None:
             self._monitor.host.clear_code(copy.physical)
-            self._monitor.host.give_back([copy.physical])
+            self._monitor.frames.give_back([copy.physical])
 
     def forget(self) -> None:
         """Drop all copies."""

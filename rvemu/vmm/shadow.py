@@ -36,6 +36,10 @@ VIEWS = 32
 # all that depends on it is dropped instead: it is an ordinary page until it is used again.
 _MANY_STORES = 8
 
+# Entries made for one guest, until all is dropped. What they were made from is remembered, even of
+# views that are gone, and a guest could make new ones for ever.
+MOST_ENTRIES = 1 << 17
+
 # What becomes of an access that a view refuses.
 FILLED = 0  # the view allows it now
 REFUSED = 1  # the guest's own tables refuse it
@@ -70,6 +74,7 @@ class Shadows:
     def __init__(self, monitor: Monitor) -> None:
         self._monitor = monitor
         self._host = monitor.host
+        self._frames = monitor.frames
         self._accounting = monitor.accounting
         host, hart = monitor.host, monitor.hart
         self._found = Found()
@@ -88,6 +93,8 @@ class Shadows:
         self.patcher: Patcher | None = None
         # The entries that map a copy, by its page.
         self._executors: dict[int, set[tuple[View, int]]] = {}
+        # Entries made since all were dropped.
+        self._made = 0
 
     def __len__(self) -> int:
         return len(self._views)
@@ -114,10 +121,10 @@ class Shadows:
         mode = get(key[0], SATP.MODE)
         levels = mode - MODE_SV39 + 3 if mode else 3
         try:
-            table = PageTable(self._host, levels)
+            table = PageTable(self._frames, levels)
         except OutOfFrames:
             self.forget()
-            table = PageTable(self._host, levels)
+            table = PageTable(self._frames, levels)
         view = View(table, get(key[0], SATP.ASID))
         self._views[key] = view
         return view
@@ -134,6 +141,7 @@ class Shadows:
         self.frames.clear()
         self._writers.clear()
         self._executors.clear()
+        self._made = 0
         if self.patcher is not None:
             self.patcher.forget()
 
@@ -160,6 +168,8 @@ class Shadows:
             self._look_again(entries[-1])
         stores = access == LOAD and found.attributes & MAY_STORE and granted & WRITE
         try:
+            if self._made >= MOST_ENTRIES:
+                raise OutOfFrames
             return self._enter(view, address & PAGE_MASK, page, entries, access, bool(stores))
         except OutOfFrames:
             self.forget()
@@ -170,6 +180,7 @@ class Shadows:
     ) -> int:
         """Make an entry, and remember what it was made from: the guest's own entries, by their
         addresses. stores: a store would be allowed as well as the load."""
+        self._made += 1
         for physical in entries:
             self._depend(physical, view, address)
         permissions = EXECUTE if access == FETCH else READ

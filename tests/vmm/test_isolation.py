@@ -5,20 +5,26 @@ from collections.abc import Callable
 
 import pytest
 
+from rvemu.errors import RvemuError
 from rvemu.guests import expected_output
 from rvemu.hart.extensions import DEFAULT_ISA, parse_isa
 from rvemu.hart.fields import MENVCFG, MSTATUS, PTE
+from rvemu.hart.state import Shared
+from rvemu.machine import Outcome, Reason
+from rvemu.vmm import shadow
 from rvemu.vmm.host import ENTER_U, VMM_BASE, Host
 from rvemu.vmm.rounds import run_in_turns
+from rvemu.vmm.trap_and_emulate import TrapAndEmulate
 from rvemu.vmm.virtual_machine import EMULATE, VirtualMachine
-from tests.assembler import A0, A1, A2, RA, S0, S1, T5, T6, ZERO, Assembler, encode
+from tests.assembler import A0, A1, A2, A3, A4, A5, RA, S0, S1, T5, T6, ZERO, Assembler, encode
 from tests.vmm.programs import DIRECT, bundled, virtual_machine, visible
 
 BASE = 0x8000_0000
 ROOT, MIDDLE, LAST = 0x8010_0000, 0x8010_1000, 0x8010_2000
 WINDOW = 0x4000_0000
-PAGE = 0x8020_0000  # ordinary memory
+PAGE, MEGAPAGES = 0x8020_0000, 0x8030_0000  # ordinary memory, and a table of large pages
 MEMORY = 4 << 20
+CLASSIC = "trap-and-emulate"
 BANK = 1 << 36  # where the first guest's memory is in the physical machine; others are beyond
 _LEAF = 0xC7  # V, R, W, A, D
 _TABLE = 1
@@ -214,6 +220,60 @@ def floods_with_exits(a: Attack) -> None:
 def traps_for_ever(a: Attack) -> None:
     """A handler that traps itself."""
     a.li(T5, 0x4).csrw("mtvec", T5).word(0)
+
+
+def maps_without_end(a: Attack) -> None:
+    """Touches pages 2 MiB apart, each of which needs a table of its own in the VMM's memory, in one
+    address space after the other."""
+    a.paging(PAGE >> 2 | _LEAF)
+    a.li(A0, BASE >> 2 | _LEAF).li(A1, MEGAPAGES).li(A2, MEGAPAGES + 4096)
+    a.label("entries").op("sd", rs1=A1, rs2=A0, imm=0).op("addi", rd=A1, rs1=A1, imm=8)
+    a.branch("bne", A1, A2, "entries")
+    a.li(A0, MEGAPAGES >> 2 | _TABLE).li(A1, ROOT + 8 * 3).li(A2, ROOT + 8 * 256)
+    a.label("tables").op("sd", rs1=A1, rs2=A0, imm=0).op("addi", rd=A1, rs1=A1, imm=8)
+    a.branch("bne", A1, A2, "tables").li(A3, 8 << 60 | ROOT >> 12).li(A4, 1 << 44)
+    a.label("spaces").csrw("satp", A3).op("sfence.vma").op("add", rd=A3, rs1=A3, rs2=A4)
+    a.li(A0, 3 << 30).li(A1, 255 << 30).li(A2, 2 << 20)
+    a.label("pages").op("ld", rd=A5, rs1=A0, imm=0).op("add", rd=A0, rs1=A0, rs2=A2)
+    a.branch("bltu", A0, A1, "pages").jal(ZERO, "spaces")
+
+
+def test_a_guest_that_uses_up_the_vmm_s_memory_uses_up_its_own() -> None:
+    """The other one, which starts when the first has no frames left, has its share."""
+    host = Host(parse_isa(DEFAULT_ISA))
+    rogue, _ = virtual_machine(CLASSIC, guest(maps_without_end), host=host, memory=MEMORY)
+    path, sbi = bundled("tinyos-s")
+    victim, output = virtual_machine(CLASSIC, path, host=host, sbi=sbi)
+    assert rogue.monitor is not None
+    whole = len(rogue.monitor.frames)
+    while len(rogue.monitor.frames) > 100:
+        assert rogue.run(300).outcome == Outcome(Reason.BUDGET)
+    ended: list[VirtualMachine] = []
+    run_in_turns([rogue, victim], [1, 40], None, lambda m, _: ended.append(m), lambda: bool(ended))
+    assert ended == [victim]
+    assert bytes(output) == expected_output("tinyos-s")
+    rogue.monitor.forget()
+    assert len(rogue.monitor.frames) == whole, "all that it took came back"
+
+
+def test_what_the_vmm_remembers_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shadow, "MOST_ENTRIES", 1000)
+    machine, _ = virtual_machine(CLASSIC, guest(maps_without_end), memory=MEMORY)
+    assert isinstance(machine.monitor, TrapAndEmulate)
+    shadows = machine.monitor.shadows
+    for _ in range(40):
+        machine.run(300)
+        entries = [e for frame in shadows.frames.values() for e in frame.dependents.values()]
+        assert sum(map(len, entries)) <= 3 * 1000
+    assert machine.accounting.fills > 3000
+
+
+def test_a_bank_is_not_larger_than_the_distance_to_the_next() -> None:
+    """More memory than that is refused; this machine need not have it for the test."""
+    shared = Shared()
+    shared.region_size[0] = BANK + 4096
+    with pytest.raises(RvemuError, match="there may be 64"):
+        Host(parse_isa(DEFAULT_ISA)).add_bank(shared)
 
 
 @pytest.mark.parametrize("mode", DIRECT)
