@@ -5,12 +5,13 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from rvemu.cli.device_options import names_devices
 from rvemu.cli.machine_options import DEFAULT_MEMORY
 from rvemu.errors import RvemuError
 from rvemu.loader import Image
 from rvemu.machine import Machine
 
-_NONE, _DEFAULT = "none", "default"
+NONE, _DEFAULT = "none", "default"
 
 
 def add_boot_options(parser: argparse.ArgumentParser) -> None:
@@ -25,13 +26,18 @@ def add_boot_options(parser: argparse.ArgumentParser) -> None:
         metavar="ADDR",
         help="the guest is a raw image, to be loaded and entered there",
     )
-    group = parser.add_argument_group("operating systems")
+    group = add_kernel_options(parser)
     group.add_argument(
         "--bios",
         metavar="FILE",
         help="SBI firmware, as OpenSBI's fw_dynamic.bin; `default`: rvemu's own; `none`: the guest "
         "starts in M-mode (default: rvemu's own for --kernel and for guests that need it)",
     )
+
+
+def add_kernel_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+    """Add those that name an operating system's kernel; their group."""
+    group = parser.add_argument_group("operating systems")
     group.add_argument(
         "--kernel", metavar="FILE", help="a Linux Image (plain, gzip, zboot) or an ELF file"
     )
@@ -41,6 +47,7 @@ def add_boot_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="a Debian kernel with busybox, fetched by the system's apt when first used",
     )
+    return group
 
 
 @dataclass(frozen=True)
@@ -100,15 +107,13 @@ def find_start(arguments: argparse.Namespace) -> Start:
     initrd = Path(arguments.initrd) if arguments.initrd is not None else None
     if arguments.load_address is not None and (arguments.elf is None or initrd or arguments.bios):
         raise RvemuError("--load-address is for a raw image alone: rvemu run --load-address A FILE")
-    if arguments.linux:
-        return _linux(arguments, initrd)
+    bios, with_devices = arguments.bios or _DEFAULT, names_devices(arguments)
+    if (kernel := find_kernel(arguments, bios, with_devices=with_devices)) is not None:
+        return kernel
     if arguments.guest is not None:
         return _guest(arguments, initrd)
-    if arguments.kernel is not None:
-        firmware = _firmware(arguments.bios or _DEFAULT)
-        return Start(Path(arguments.kernel), firmware, initrd, is_kernel=True)
-    bios = arguments.bios or _NONE
-    if arguments.elf is None and bios in (_NONE, _DEFAULT):
+    bios = arguments.bios or NONE
+    if arguments.elf is None and bios in (NONE, _DEFAULT):
         raise RvemuError(
             "run what? Give an ELF file, --guest NAME (--list-guests names them), --kernel FILE or "
             "--linux"
@@ -120,16 +125,26 @@ def find_start(arguments: argparse.Namespace) -> Start:
     return Start(None, firmware, initrd)
 
 
-def _linux(arguments: argparse.Namespace, initrd: Path | None) -> Start:
-    from rvemu.cli.device_options import names_devices
+def find_kernel(arguments: argparse.Namespace, bios: str, *, with_devices: bool) -> Start | None:
+    """The operating system that the arguments name, on some firmware, and with the drivers of
+    virtio devices if it needs them; None if they name none."""
+    initrd = Path(arguments.initrd) if arguments.initrd is not None else None
+    if arguments.linux:
+        return _linux(bios, initrd, with_devices=with_devices)
+    if arguments.kernel is not None:
+        return Start(Path(arguments.kernel), _firmware(bios), initrd, is_kernel=True)
+    return None
+
+
+def _linux(bios: str, initrd: Path | None, *, with_devices: bool) -> Start:
     from rvemu.linux import COMMAND_LINE, MEMORY, find_linux
     from rvemu.user_cache import cache_folder
 
     found = find_linux(cache_folder())
     return Start(
         found.kernel,
-        _firmware(arguments.bios or _DEFAULT),
-        initrd or (found.initrd_with_modules if names_devices(arguments) else found.initrd),
+        _firmware(bios),
+        initrd or (found.initrd_with_modules if with_devices else found.initrd),
         is_kernel=True,
         memory=MEMORY,
         command_line=COMMAND_LINE + _terminal_size(),
@@ -153,18 +168,18 @@ def _guest(arguments: argparse.Namespace, initrd: Path | None) -> Start:
     known = {guest.name: guest for guest in list_guests()}
     info = known.get(arguments.guest)
     needs_sbi = info is not None and info.needs_sbi
-    if needs_sbi and arguments.bios == _NONE:
+    if needs_sbi and arguments.bios == NONE:
         raise RvemuError(
             f"guest {arguments.guest} starts in S-mode on SBI firmware, and --bios none gives it "
             "none"
         )
     path = find_guest(arguments.guest)
-    firmware = _firmware(arguments.bios or (_DEFAULT if needs_sbi else _NONE))
+    firmware = _firmware(arguments.bios or (_DEFAULT if needs_sbi else NONE))
     return Start(path, firmware, initrd, harts=info.harts if info is not None else 1)
 
 
 def _firmware(name: str) -> Path | None:
-    if name == _NONE:
+    if name == NONE:
         return None
     if name != _DEFAULT:
         return Path(name)

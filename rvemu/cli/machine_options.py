@@ -16,25 +16,35 @@ DEFAULT_MEMORY = 128 << 20
 def add_machine_options(parser: argparse.ArgumentParser) -> None:
     """Add them."""
     group = parser.add_argument_group("the machine")
+    add_memory_option(group, "RAM")
+    group.add_argument("--smp", type=int, metavar="N", help="harts (default: 1)")
+    add_isa_option(group, "what the harts implement")
+    group.add_argument(
+        "--pmp", type=int, default=16, metavar="N", help="PMP entries, 0 to 64 (default: 16)"
+    )
+    group.add_argument("--append", default="", metavar="TEXT", help="the kernel's command line")
+
+
+def add_memory_option(group: argparse._ArgumentGroup, what: str) -> None:
+    """Add --memory."""
     group.add_argument(
         "-m",
         "--memory",
         type=size,
         default=DEFAULT_MEMORY,
         metavar="SIZE",
-        help="RAM, as 128M or 2G; a bare number is in MiB (default: 128M)",
+        help=f"{what}, as 128M or 2G; a bare number is in MiB (default: 128M)",
     )
-    group.add_argument("--smp", type=int, metavar="N", help="harts (default: 1)")
+
+
+def add_isa_option(group: argparse._ArgumentGroup, what: str) -> None:
+    """Add --isa."""
     group.add_argument(
         "--isa",
         default=DEFAULT_ISA,
         metavar="STRING",
-        help="what the harts implement, as rv64imac_zicsr (default: all that rvemu has)",
+        help=f"{what}, as rv64imac_zicsr (default: all that rvemu has)",
     )
-    group.add_argument(
-        "--pmp", type=int, default=16, metavar="N", help="PMP entries, 0 to 64 (default: 16)"
-    )
-    group.add_argument("--append", default="", metavar="TEXT", help="the kernel's command line")
 
 
 def add_engine_option(parser: argparse.ArgumentParser) -> None:
@@ -57,8 +67,7 @@ def build_machine(
 ) -> Machine:
     """The machine that the arguments describe. harts: how many, if --smp does not say; clock: what
     its time follows."""
-    if not arguments.append.isascii() or "\0" in arguments.append:
-        raise RvemuError("--append: a command line is ASCII text")
+    check_command_line(arguments.append)
     _check_memory(arguments.memory)
     return Machine(
         memory=arguments.memory,
@@ -70,6 +79,12 @@ def build_machine(
         output=output,
         clock=clock,
     )
+
+
+def check_command_line(text: str) -> None:
+    """Raise `RvemuError` if --append is no kernel's command line."""
+    if not text.isascii() or "\0" in text:
+        raise RvemuError("--append: a command line is ASCII text")
 
 
 def _check_memory(wanted: int) -> None:

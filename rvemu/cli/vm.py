@@ -18,6 +18,7 @@ examples:
   rvemu vm --guest tinyos --mode all --json       the same, for programs
   rvemu vm --guest tinyos --mode all --report r.html   and as a page with plots
   rvemu vm --guest tinyos-s --trace-exits         each exit as a line, on stderr
+  rvemu vm --linux --mode trap-and-emulate        Debian's kernel, deprivileged
   rvemu vm guest.elf --sbi                        it starts in S-mode; the VMM is its firmware
   rvemu vm a.elf b.elf --shares 1,3               two at once, one hart, turns 1 to 3
   rvemu vm a.elf b.elf --drive file=disk.img,format=raw,offset=0,size=8M,vm=1 \
@@ -41,16 +42,16 @@ import contextlib
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rvemu.cli.device_options import add_drive_options, drives
-from rvemu.cli.machine_options import DEFAULT_MEMORY, add_engine_option
-from rvemu.cli.quantities import count, size
+from rvemu.cli.machine_options import add_engine_option, add_isa_option, add_memory_option
+from rvemu.cli.quantities import count
 from rvemu.cli.run import UNFINISHED, exit_status
+from rvemu.cli.vm_guests import Guest, add_guest_options, find_guests
 from rvemu.errors import RvemuError
-from rvemu.hart.extensions import DEFAULT_ISA, parse_isa
+from rvemu.hart.extensions import parse_isa
 from rvemu.keyvalues import Options
 from rvemu.machine import Reason
 from rvemu.virtualizable import QUIRKS
@@ -59,59 +60,23 @@ from rvemu.vmm.exits import Exit
 from rvemu.vmm.hardware import Hardware
 from rvemu.vmm.host import Host
 from rvemu.vmm.rounds import run_in_turns
-from rvemu.vmm.virtual_machine import (
-    EMULATE,
-    MODES,
-    PARAVIRT,
-    TRANSPARENT,
-    Run,
-    VirtualMachine,
-    is_paravirtual,
-)
+from rvemu.vmm.virtual_machine import EMULATE, MODES, PARAVIRT, Run, VirtualMachine
 
 ALL = "all"
 PATCHABLE = "trap-and-emulate"
 FAILED = 1
 
 
-@dataclass(frozen=True)
-class Guest:
-    """What to run. sbi: it starts in S-mode, on firmware of the VMM's. paravirt: the name of the
-    same guest, built to make hypercalls, if there is one."""
-
-    path: Path
-    sbi: bool
-    paravirt: str = ""
-
-    def path_for(self, mode: str) -> Path:
-        """The ELF file for a mode."""
-        if mode == PARAVIRT and self.paravirt:
-            from rvemu.guests import find_guest
-
-            return find_guest(self.paravirt)
-        return self.path
-
-    def paths(self) -> dict[str, Path]:
-        """The ELF file for each mode in which it does the same. (Where the VMM is not its firmware,
-        firmware of its own prints too.)"""
-        paravirtual = is_paravirtual(self.path) or (self.paravirt and self.sbi)
-        return {m: self.path_for(m) for m in (MODES if paravirtual else TRANSPARENT)}
-
-
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     add = parser.add_argument
-    add("elf", nargs="*", metavar="guest.elf", help="guests, ELF files")
-    add(
-        "--guest", action="append", default=[], metavar="NAME", help="a guest that comes with rvemu"
-    )
+    add_guest_options(parser)
     add(
         "--mode",
         choices=(*MODES, ALL),
         default="hardware",
         help="how the guest is virtualized (default: hardware)",
     )
-    add("--sbi", action="store_true", help="guests start in S-mode, on firmware of the VMM's")
     add("--shares", metavar="N,N...", help="with several guests: how long their turns are")
     add(
         "--max-instructions",
@@ -121,20 +86,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     add_engine_option(parser)
     group = parser.add_argument_group("the virtual machines")
-    group.add_argument(
-        "-m",
-        "--memory",
-        type=size,
-        default=DEFAULT_MEMORY,
-        metavar="SIZE",
-        help="RAM of each, as 128M; a bare number is in MiB (default: 128M)",
-    )
-    group.add_argument(
-        "--isa",
-        default=DEFAULT_ISA,
-        metavar="STRING",
-        help="what the virtual harts implement; there is no H in a virtual machine",
-    )
+    add_memory_option(group, "RAM of each")
+    parser.set_defaults(memory=None)  # as the guest needs
+    add_isa_option(group, "what the virtual harts implement, but for H")
     group.add_argument(
         "--quirk",
         action="append",
@@ -175,7 +129,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Do it; the exit status."""
-    guests = _guests(arguments)
+    guests = find_guests(arguments)
     if arguments.control and arguments.mode != "hardware":
         raise RvemuError("--control: only mode hardware has a control structure")
     if arguments.patch and arguments.mode not in (PATCHABLE, ALL):
@@ -197,27 +151,10 @@ def execute(arguments: argparse.Namespace) -> int:
     return _run_one(arguments, guests[0])
 
 
-def _guests(arguments: argparse.Namespace) -> list[Guest]:
-    found = [Guest(Path(elf), arguments.sbi) for elf in arguments.elf]
-    if arguments.guest:
-        from rvemu.guests import find_guest, list_guests
-
-        known = {guest.name: guest for guest in list_guests()}
-        for name in arguments.guest:
-            path = find_guest(name)
-            info = known[name]
-            if info.needs_h:
-                raise RvemuError(f"guest {name} needs the H extension; a virtual hart has none")
-            found.append(Guest(path, info.needs_sbi or arguments.sbi, info.paravirt))
-    if not found:
-        raise RvemuError("run what? Give an ELF file, or --guest NAME")
-    return found
-
-
 def _build(
     arguments: argparse.Namespace,
     mode: str,
-    sbi: bool,
+    guest: Guest,
     *,
     name: str = "guest",
     host: Host | None = None,
@@ -227,10 +164,11 @@ def _build(
         mode,
         host,
         name=name,
-        memory=arguments.memory,
+        memory=arguments.memory or guest.memory,
         isa=arguments.isa,
         engine=arguments.engine,
-        sbi=sbi,
+        sbi=guest.sbi,
+        bootargs=guest.command_line,
         quirks=sum({QUIRKS[quirk] for quirk in arguments.quirk}),
         patch=arguments.patch and mode == PATCHABLE,
         output=output,
@@ -277,15 +215,17 @@ def _tracer(name: str) -> Callable[[Exit], None]:
 
 def _run_one(arguments: argparse.Namespace, guest: Guest) -> int:
     output = _Collected() if arguments.json else None
-    machine = _build(arguments, arguments.mode, guest.sbi, output=output)
-    path = guest.path_for(arguments.mode)
+    machine = _build(arguments, arguments.mode, guest, output=output)
     with _disks(arguments, [machine]):
-        machine.load(path)
-        return _run_loaded(arguments, machine, path, output)
+        guest.load(machine)
+        return _run_loaded(arguments, machine, guest, output)
 
 
 def _run_loaded(
-    arguments: argparse.Namespace, machine: VirtualMachine, path: Path, output: "_Collected | None"
+    arguments: argparse.Namespace,
+    machine: VirtualMachine,
+    guest: Guest,
+    output: "_Collected | None",
 ) -> int:
     from rvemu.session import Session, Signalled
 
@@ -296,7 +236,7 @@ def _run_loaded(
             machine.machine,
             _say,
             arguments.gdb,
-            path=path,
+            path=None if guest.is_kernel else guest.path_for(arguments.mode),
             wait=arguments.gdb_wait,
             reboot=False,
         )
@@ -346,17 +286,17 @@ def _status(run: Run) -> int:
 
 
 def _compare(arguments: argparse.Namespace, guest: Guest) -> int:
-    paths = guest.paths()
     with contextlib.ExitStack() as stack:
 
         def build(mode: str, output: Callable[[bytes], None]) -> VirtualMachine:
-            machine = _build(arguments, mode, guest.sbi, name=mode, output=output)
+            machine = _build(arguments, mode, guest, name=mode, output=output)
             # Each mode finds the disks as they are.
             stack.enter_context(_disks(arguments, [machine], snapshot=True))
+            guest.load(machine)
             return machine
 
-        measured = measure(build, paths, arguments.max_instructions)
-    if PARAVIRT not in paths:
+        measured = measure(build, guest.modes(), arguments.max_instructions)
+    if PARAVIRT not in guest.modes():
         _say(f"mode paravirt is left out: {guest.path.stem} was not built to make hypercalls")
     different = differences(measured)
     if arguments.report is not None:
@@ -403,7 +343,7 @@ def _run_several(arguments: argparse.Namespace, guests: list[Guest]) -> int:
     for n, guest in enumerate(guests):
         name = f"{n + 1}:{guest.path.stem}"
         machine = _build(
-            arguments, arguments.mode, guest.sbi, name=name, host=host, output=_Lines(f"[{name}] ")
+            arguments, arguments.mode, guest, name=name, host=host, output=_Lines(f"[{name}] ")
         )
         machines.append(machine)
 
@@ -413,7 +353,7 @@ def _run_several(arguments: argparse.Namespace, guests: list[Guest]) -> int:
     shares = _shares(arguments.shares, len(machines))
     with _disks(arguments, machines):
         for machine, guest in zip(machines, guests, strict=True):
-            machine.load(guest.path_for(arguments.mode))
+            guest.load(machine)
         runs = run_in_turns(machines, shares, arguments.max_instructions, finished)
     if arguments.accounting:
         measured = [_measured(m, r, b"") for m, r in zip(machines, runs, strict=True)]

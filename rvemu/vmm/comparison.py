@@ -1,9 +1,8 @@
 """One guest under each mode, side by side: whether it could tell (*equivalence*), and what it cost
 (*efficiency*)."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from rvemu.vmm.accounting import Accounting
@@ -34,16 +33,15 @@ class Measured:
 
 def measure(
     build: Callable[[str, Callable[[bytes], None]], VirtualMachine],
-    guests: Mapping[str, Path],
+    modes: Sequence[str],
     limit: int | None = None,
 ) -> list[Measured]:
-    """Run a guest under some modes, in order. build: makes a virtual machine, given the mode and
-    what takes the guest's output. guests: the ELF file for each mode."""
+    """Run a guest under some modes, in order. build: makes a virtual machine with the guest loaded,
+    given the mode and what takes the guest's output."""
     found = []
-    for mode, guest in guests.items():
+    for mode in modes:
         output = bytearray()
         machine = build(mode, output.extend)
-        machine.load(guest)
         run = machine.run(limit)
         found.append(Measured(mode, run, bytes(output), machine.instructions, machine.accounting))
     return found

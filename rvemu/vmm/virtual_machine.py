@@ -48,6 +48,7 @@ class Run:
         """Whether there is nothing left to run."""
         return self.outcome is None or self.outcome.reason not in (
             Reason.BUDGET,
+            Reason.CONDITION,
             Reason.INTERRUPTED,
         )
 
@@ -71,7 +72,8 @@ class VirtualMachine:
     guest-physical RAM. sbi: the guest starts in S-mode, and the VMM is its firmware (as it always
     does in mode paravirt).
     quirks: QUIRK_* of the hart (rvemu.hart.state). patch: scan and patch the guest's kernel, so
-    that these do not matter. Raises `RvemuError` where these can't be had.
+    that these do not matter. bootargs: a kernel's command line. Raises `RvemuError` where these
+    can't be had.
     """
 
     def __init__(
@@ -87,6 +89,7 @@ class VirtualMachine:
         sbi: bool = False,
         quirks: int = 0,
         patch: bool = False,
+        bootargs: str = "",
         output: Callable[[bytes], None] | None = None,
     ) -> None:
         if mode not in MODES:
@@ -103,6 +106,7 @@ class VirtualMachine:
             isa=isa_string(extensions & ~Ext.H),
             pmp=pmp,
             engine=engine if mode == EMULATE else self._make_monitor,
+            bootargs=bootargs,
             output=output,
         )
         self.machine.hart.state.quirks = quirks
@@ -194,6 +198,15 @@ class VirtualMachine:
         self.machine.load(source)
         if self.firmware is not None:
             self.firmware.start()
+
+    def boot(self, kernel: Path | str, initrd: Path | str | None = None) -> None:
+        """Load an operating system's kernel (ELF or Linux `Image`) and its initial RAM disk, to be
+        started in S-mode on the VMM's firmware. Raises as `load` does."""
+        assert self.firmware is not None, "a kernel starts on firmware: sbi=True"
+        if isinstance(self.monitor, Paravirt):
+            _check_note(kernel)
+        self.machine.boot(kernel, initrd=initrd)
+        self.firmware.start()
 
     def run(
         self,
