@@ -200,6 +200,11 @@ class Board:
                 return slot
         raise RvemuError(f"{device.name}: the board has {VIRTIO_SLOTS} virtio slots, all taken")
 
+    @property
+    def moved(self) -> int:
+        """How many bytes virtio devices have moved, and what counts as much."""
+        return sum(slot.device.moved for slot in self._plugged if slot.device is not None)
+
     def reset(self) -> None:
         """Return all devices to the state after power-on. Memory keeps its content."""
         for slot in self._slots:

@@ -50,8 +50,10 @@ _SLICE = 500_000  # of other engines: virtual machines
 # many instructions it may be.
 _WALL_SLICE = 0.002
 _SHORTEST, _LONGEST = 1_000, 2_000_000
-# Or, if they are many, how many device accesses: those take Python's time.
+# Or, if they are many, how many device accesses: those take Python's time. And how many bytes that
+# devices move take as long as an access.
 _SLICE_ACCESSES = 200
+_ACCESS_BYTES = 1 << 16
 
 # `clocks_to_timer` looks no further ahead than 2^40 ticks, 30 hours. Software says "never" with a
 # compare register above 2^62; and what does not come in so many times 30 hours, never comes.
@@ -102,7 +104,9 @@ class Machine:
         self.shared = Shared()
         self._stop_requested = False
         self._far_waits = 0
-        self._slice_accesses = 0
+        #: What the host has done for the guest so far, in device accesses and what takes as long.
+        self.host_work = 0
+        self._slice_end = 0  # when there has been so much of it
         self._wall_slice = _SHORTEST
         self._ending: Outcome | None = None
         self._states = [Hart(self.shared) for _ in range(harts)]
@@ -392,7 +396,7 @@ class Machine:
         """Run until the clock reaches a limit, or a device wants to see the time. False if all
         harts wait."""
         due = self._device_due()
-        self._slice_accesses = 0
+        self._slice_end = self.host_work + _SLICE_ACCESSES
         before, started = self.now, time.perf_counter()
         running = self.scheduler.run(limit if due is None else min(limit, due))
         if ran := self.now - before:
@@ -452,6 +456,7 @@ class Machine:
         address, width = int(state.device_address), int(state.device_width)
         value = int(state.device_value)
         done = True
+        moved = self.board.moved
         offset = self.htif.offset_of(address, width) if self.htif is not None else None
         if write and self.htif is not None and offset is not None:
             self.htif.write(offset, width, value)
@@ -463,13 +468,18 @@ class Machine:
             value = state.device_value = answer or 0
         state.device_state = DEVICE_DONE if done else DEVICE_ABSENT
         self.device_accesses += done
-        self._slice_accesses += 1
-        if self._slice_accesses >= _SLICE_ACCESSES:
-            self.scheduler.end_by(self.now)
+        self.worked(1 + (self.board.moved - moved) // _ACCESS_BYTES)
         if write and (due := self._device_due()) is not None:
             self.scheduler.end_by(due)
         for on_device in self.hooks.device:
             on_device(number, address, width, value, write)
+
+    def worked(self, accesses: int) -> None:
+        """The host has worked for the guest as long as so many device accesses take. If that was
+        much, it looks at its own affairs."""
+        self.host_work += accesses
+        if self.host_work >= self._slice_end:
+            self.scheduler.end_by(self.now)
 
     def _finish(self, code: int, kind: Ending) -> None:
         self._end(Outcome(Reason.RESET if kind is Ending.RESET else Reason.EXITED, code))

@@ -1,9 +1,10 @@
 """Several virtual machines on one host: whose turn it is.
 
 Each turn ends when the VMM's timer says so, whatever the guest does: one that never gives up
-control loses the CPU all the same, and one that exits without end only uses up its own turns. Turns
-are counted in the guest's own instructions (and in what it waits), and are longer for greater
-shares.
+control loses the CPU all the same. Turns are counted in the guest's own instructions (and in what
+it waits), and are longer for greater shares. What the VMM and its devices do for a guest is the
+guest's as well: if that was more than its turn, it misses turns until the others have had as much.
+So one that exits without end does that in its own time.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,6 +15,15 @@ from rvemu.vmm.virtual_machine import Run, VirtualMachine
 
 # Clocks of a turn, for a share of 1.
 QUANTUM = 100_000
+# What an exit counts for, and a device access: about as many clocks as the host executes in the
+# time that it takes.
+EXIT_CLOCKS = 5_000
+
+
+def cost(machine: VirtualMachine) -> int:
+    """What a guest has had of the host, in clocks."""
+    work = machine.accounting.total + machine.machine.host_work
+    return machine.machine.now + EXIT_CLOCKS * work
 
 
 def run_in_turns(
@@ -33,15 +43,29 @@ def run_in_turns(
         raise RvemuError(f"{len(machines)} guests need as many shares, each of 1 or more")
     ended: set[int] = set()
     runs = [Run(Outcome(Reason.INTERRUPTED))] * len(machines)
+    credits = [0] * len(machines)
     while len(ended) < len(machines) and not until():
         for n, (machine, share) in enumerate(zip(machines, shares, strict=True)):
             if n in ended:
                 continue
-            turn = QUANTUM * share
-            if limit is not None:
-                turn = min(turn, limit - machine.machine.now)
-            runs[n] = machine.run(turn)
+            # What was not used is lost; what was overdrawn is owed.
+            credits[n] = min(credits[n], 0) + QUANTUM * share
+            if credits[n] <= 0:
+                continue
+            end = cost(machine) + credits[n]
+            runs[n] = _turn(machine, end, limit)
+            credits[n] = end - cost(machine)
             if runs[n].finished or (limit is not None and machine.machine.now >= limit):
                 ended.add(n)
                 finished(machine, runs[n])
     return runs
+
+
+def _turn(machine: VirtualMachine, end: int, limit: int | None) -> Run:
+    """Run a guest until its cost is at an end, or somewhat over it."""
+    budget = end - cost(machine)
+    if limit is not None:
+        budget = min(budget, limit - machine.machine.now)
+    return machine.run(
+        budget, runner=lambda clocks: machine.machine.run(clocks, lambda: cost(machine) >= end)
+    )

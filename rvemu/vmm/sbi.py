@@ -32,7 +32,7 @@ _VERSION = 3 << 24  # 3.0
 IMPLEMENTATION = 0x7276
 
 _A0, _A1, _A2, _A6, _A7 = 10, 11, 12, 16, 17
-_LONGEST_WRITE = 1 << 16  # bytes of one console write; a guest may ask for more, and gets so many
+_LONGEST_WRITE = 4096  # bytes of one console write; a guest may ask for more, and gets so many
 
 # What a kernel handles itself: all but its own calls of firmware, and what only M-mode knows of.
 _DELEGATED = M64 & ~(1 << Cause.ECALL_FROM_S | 1 << Cause.ECALL_FROM_M)
@@ -162,6 +162,7 @@ class Firmware:
     def _print(self, data: bytes) -> None:
         for byte in data:
             self._machine.board.bus.write(UART_BASE, 1, byte)
+        self._machine.worked(len(data))
 
     def _finish(self, command: int) -> None:
         self._machine.board.bus.write(FINISHER_BASE, 4, command)

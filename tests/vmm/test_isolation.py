@@ -13,10 +13,27 @@ from rvemu.hart.state import Shared
 from rvemu.machine import Outcome, Reason
 from rvemu.vmm import shadow
 from rvemu.vmm.host import ENTER_U, VMM_BASE, Host
-from rvemu.vmm.rounds import run_in_turns
+from rvemu.vmm.rounds import EXIT_CLOCKS, QUANTUM, cost, run_in_turns
 from rvemu.vmm.trap_and_emulate import TrapAndEmulate
-from rvemu.vmm.virtual_machine import EMULATE, VirtualMachine
-from tests.assembler import A0, A1, A2, A3, A4, A5, RA, S0, S1, T5, T6, ZERO, Assembler, encode
+from rvemu.vmm.virtual_machine import EMULATE, Run, VirtualMachine
+from tests.assembler import (
+    A0,
+    A1,
+    A2,
+    A3,
+    A4,
+    A5,
+    A6,
+    A7,
+    RA,
+    S0,
+    S1,
+    T5,
+    T6,
+    ZERO,
+    Assembler,
+    encode,
+)
 from tests.vmm.programs import DIRECT, bundled, virtual_machine, visible
 
 BASE = 0x8000_0000
@@ -207,6 +224,18 @@ def test_an_attack_sees_its_own_machine_alone(name: str, mode: str) -> None:
     assert attacker.machine.hart["pc"] == alone.machine.symbol("end")
 
 
+def first_to_end(machines: list[VirtualMachine]) -> VirtualMachine:
+    """Run guests in turns until one of them has ended, as it should: that one."""
+    ended: list[VirtualMachine] = []
+
+    def finished(machine: VirtualMachine, run: Run) -> None:
+        assert run.passed, str(run)
+        ended.append(machine)
+
+    run_in_turns(machines, finished=finished, until=lambda: bool(ended))
+    return ended[0]
+
+
 def never_yields(a: Attack) -> None:
     """No interrupts, no exits, no end."""
     a.csrw("mie", ZERO).csr_set("stimecmp", -1)
@@ -248,9 +277,7 @@ def test_a_guest_that_uses_up_the_vmm_s_memory_uses_up_its_own() -> None:
     whole = len(rogue.monitor.frames)
     while len(rogue.monitor.frames) > 100:
         assert rogue.run(300).outcome == Outcome(Reason.BUDGET)
-    ended: list[VirtualMachine] = []
-    run_in_turns([rogue, victim], [1, 40], None, lambda m, _: ended.append(m), lambda: bool(ended))
-    assert ended == [victim]
+    assert first_to_end([rogue, victim]) is victim
     assert bytes(output) == expected_output("tinyos-s")
     rogue.monitor.forget()
     assert len(rogue.monitor.frames) == whole, "all that it took came back"
@@ -277,20 +304,38 @@ def test_a_bank_is_not_larger_than_the_distance_to_the_next() -> None:
 
 
 @pytest.mark.parametrize("mode", DIRECT)
-@pytest.mark.parametrize("attack", [never_yields, floods_with_exits, traps_for_ever])
-def test_a_guest_that_keeps_the_cpu_loses_it(attack: Callable[[Attack], None], mode: str) -> None:
+@pytest.mark.parametrize(
+    ("attack", "exits"), [(never_yields, False), (floods_with_exits, True), (traps_for_ever, True)]
+)
+def test_a_guest_that_keeps_the_cpu_loses_it(
+    attack: Callable[[Attack], None], exits: bool, mode: str
+) -> None:
+    """And one that gives the VMM work does it in its own time: here, it had but one turn."""
     host = Host(parse_isa(DEFAULT_ISA))
     path, sbi = bundled("tinyos-s")
     rogue, _ = virtual_machine(mode, guest(attack), host=host, memory=MEMORY)
     victim, output = virtual_machine(mode, path, host=host, sbi=sbi)
-    ended: list[VirtualMachine] = []
-    runs = run_in_turns(
-        [rogue, victim], [1, 40], None, lambda m, _: ended.append(m), lambda: bool(ended)
-    )
-    assert ended == [victim]
-    assert runs[1].passed
+    assert first_to_end([rogue, victim]) is victim
     assert bytes(output) == expected_output("tinyos-s")
-    assert rogue.machine.now >= 100_000, "it had its turns as well"
+    if exits:
+        assert rogue.machine.now == QUANTUM
+        assert cost(rogue) > cost(victim)
+    else:
+        assert 0 <= cost(rogue) - cost(victim) <= QUANTUM
+
+
+@pytest.mark.parametrize("mode", DIRECT)
+def test_a_guest_that_prints_for_ever_does_so_in_its_own_time(mode: str) -> None:
+    """Firmware prints thousands of bytes for one call: that is as much work as device accesses."""
+    code = Assembler(BASE).li(A7, 0x4442434E).li(A6, 0).label("again")
+    code.li(A0, 1 << 20).li(A1, BASE).li(A2, 0).op("ecall").jal(ZERO, "again")
+    host = Host(parse_isa(DEFAULT_ISA))
+    path, _ = bundled("tinyos-s")
+    rogue, printed = virtual_machine(mode, code.elf(), host=host, sbi=True, memory=MEMORY)
+    victim, output = virtual_machine(mode, path, host=host, sbi=True)
+    assert first_to_end([rogue, victim]) is victim
+    assert bytes(output) == expected_output("tinyos-s")
+    assert 0 < EXIT_CLOCKS * len(printed) < cost(victim) + EXIT_CLOCKS * 4096
 
 
 @pytest.mark.parametrize("mode", DIRECT)

@@ -43,6 +43,8 @@ class VirtioDevice:
         #: Features that the driver has accepted.
         self.negotiated = 0
         self.queues: list[Queue] = []
+        #: What was done for the driver so far, as `WORK_LIMIT` counts it.
+        self.moved = 0
         #: Have the transport call `handle` for a queue soon: the host side has something for it.
         self.wake: Callable[[int], None] = lambda _: None
         #: Tell the driver that the configuration has changed.
@@ -70,9 +72,11 @@ class VirtioDevice:
             if chain is None:
                 queue.wants_notifications()
                 return False
-            work += REQUEST_COST + chain.to_read + chain.to_write
-            work += self.request(index, chain)
+            cost = REQUEST_COST + chain.to_read + chain.to_write
+            cost += self.request(index, chain)
             queue.push(chain)
+            work += cost
+            self.moved += cost
         return True
 
     def request(self, index: int, chain: Chain) -> int:
