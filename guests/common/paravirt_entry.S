@@ -3,8 +3,6 @@
 #include "hypercall.h"
 #include "trap_frame.h"
 
-    HC_NOTE
-
 .macro COPY_FROM_SHARED word, slot // t0: the shared page
     ld t1, \word(t0)
     sd t1, \slot(sp)

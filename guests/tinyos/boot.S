@@ -6,6 +6,9 @@
 #include "riscv.h"
 #include "sbi.h"
 
+#ifdef PARAVIRT
+    HC_NOTE
+#endif
     .section .text.start, "ax"
 #ifdef PARAVIRT
     // Before any privileged instruction: is there a VMM that offers hypercalls?
