@@ -6,6 +6,7 @@ hart that is alone awake takes turn after turn, as one long turn, until another 
 """
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from rvemu.engine import Engine
 from rvemu.hart.counters import clock, request_poll
@@ -27,6 +28,18 @@ from rvemu.hooks import Hooks
 
 # With several harts, how many instructions each runs before it is the next one's turn.
 QUANTUM = 10_000
+
+
+class _Sleep(NamedTuple):
+    """Until when there is no need to ask again whether a hart that waits goes on."""
+
+    until: int  # a clock
+    signals: tuple[int, int, int]  # and as long as these are so
+
+
+def _signals(state: Hart) -> tuple[int, int, int]:
+    """What devices can do to a hart that waits: all else of it stays as it is."""
+    return state.interrupt_lines, state.mtimecmp, state.shared.time_offset
 
 
 class Scheduler:
@@ -59,9 +72,9 @@ class Scheduler:
         self._limit = 0
         self._turn = 0
         self._turn_ends = 0
-        #: The harts that sleep while another takes a long turn.
-        self._asleep: list[Hart] = []
-        self._wakers: list[int] = []
+        #: The harts that sleep while another takes a long turn, by their numbers.
+        self._asleep: list[int] = []
+        self._sleeps: dict[int, _Sleep] = {}
 
     @property
     def now(self) -> int:
@@ -89,7 +102,7 @@ class Scheduler:
     def next_hart(self) -> int | None:
         """The hart that runs next; None if all wait for interrupts, or are held."""
         for _ in self.harts:
-            if self._turn not in self.held and not self._is_waiting(self.harts[self._turn]):
+            if self._turn not in self.held and not self._is_waiting(self._turn):
                 return self._turn
             self._pass_turn()
         return None
@@ -101,26 +114,25 @@ class Scheduler:
 
     def _end_of_turn(self, number: int) -> int:
         """The clock at which a hart's turn ends that begins now, if it does not wait before."""
-        self._asleep = [
-            state for n, state in enumerate(self.harts) if n != number and n not in self.held
-        ]
-        if not self._asleep:
+        self._asleep = []
+        timer = -1
+        for n in range(len(self.harts)):
+            if n == number or n in self.held:
+                continue
+            if not self._is_waiting(n):
+                self._asleep = []
+                return self.turn_ends
+            self._asleep.append(n)
+            until = self._sleeps[n].until
+            timer = until if timer < 0 else min(timer, until)
+        if timer < 0:
             return self._limit
-        if not all(state.waiting and self._is_waiting(state) for state in self._asleep):
-            self._asleep = []
-            return self.turn_ends
-        self._wakers = self._what_wakes()
-        timer = self._clock + min(clocks_to_timer(state) for state in self._asleep)
         return max(self.turn_ends, -(-timer // QUANTUM) * QUANTUM)
-
-    def _what_wakes(self) -> list[int]:
-        """What devices can change of the harts that sleep while another takes a long turn."""
-        return [word for h in self._asleep for word in (h.interrupt_lines, h.mtimecmp)]
 
     def _look_after_sleepers(self, state: Hart) -> None:
         """A device access of the running hart may have woken another: then its turn is no longer
         than turns are."""
-        if self._what_wakes() != self._wakers:
+        if any(_signals(self.harts[n]) != self._sleeps[n].signals for n in self._asleep):
             self._asleep = []
             self._turn_ends = (int(clock(state)) // QUANTUM + 1) * QUANTUM
             state.clock_stop = min(state.clock_stop, self._turn_ends)
@@ -130,6 +142,7 @@ class Scheduler:
         """Run harts in turn until the clock reaches a limit, or something ends it sooner
         (`stopping`, `end_by`, a request of the host's). False if all harts wait."""
         self._limit = limit
+        self._sleeps.clear()  # the host may have changed anything
         self._set_hooks()
         try:
             while self._clock < self._limit and not self.stopping:
@@ -153,13 +166,20 @@ class Scheduler:
             state.trap_hooks = (state.trap_hooks & ~1) | bool(self.hooks.trap)
             state.mmu_hook = bool(self.hooks.translation)
 
-    def _is_waiting(self, state: Hart) -> bool:
+    def _is_waiting(self, number: int) -> bool:
         """Whether a hart is in WFI, and nothing has woken it."""
-        if state.waiting:
-            state.clock_end = self._clock + state.budget
-            if pending_interrupts(state) & state.mie:
-                state.waiting = 0
-        return bool(state.waiting)
+        state = self.harts[number]
+        if not state.waiting:
+            return False
+        known = self._sleeps.get(number)
+        if known is not None and self._clock < known.until and _signals(state) == known.signals:
+            return True
+        state.clock_end = self._clock + state.budget
+        if pending_interrupts(state) & state.mie:
+            state.waiting = 0
+            return False
+        self._sleeps[number] = _Sleep(self._clock + clocks_to_timer(state), _signals(state))
+        return True
 
     def _pass_turn(self) -> None:
         state = self.harts[self._turn]

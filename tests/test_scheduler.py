@@ -9,7 +9,7 @@ from rvemu.scheduler import QUANTUM
 from tests.small_programs import BASE, WFI, csrw, elf, exit_with, li, op
 
 MIE = 0x304
-MSIP_1 = 0x200_0004
+MSIP_1, MTIME = 0x200_0004, 0x200_BFF8
 FLAG = BASE + 0x1000
 LOOPS = 1_000_000
 
@@ -28,6 +28,12 @@ def program(busy: bytes, enabled: int) -> bytes:
     sleep = li("t0", enabled) + csrw(MIE, "t0") + WFI + flag_address() + li("t1", 1)
     sleep += op("sw", rs1="s0", rs2="t1", imm=0) + csrw(MIE, "zero") + WFI
     return op("bne", rs1="a0", rs2="zero", imm=len(first) + 4) + first + sleep
+
+
+def loop(rounds: int) -> bytes:
+    """Two instructions, so many times."""
+    code = li("t1", rounds) + op("addi", rd="t1", rs1="t1", imm=-1)
+    return code + op("bne", rs1="t1", rs2="zero", imm=-4)
 
 
 def count_runs(machine: Machine) -> list[int]:
@@ -49,10 +55,8 @@ def machine() -> Iterator[Machine]:
 
 
 def test_a_hart_alone_awake_runs_on_and_wakes_another(machine: Machine) -> None:
-    loop = li("t1", LOOPS) + op("addi", rd="t1", rs1="t1", imm=-1)
-    loop += op("bne", rs1="t1", rs2="zero", imm=-4)
     wake = li("t0", MSIP_1) + li("t2", 1) + op("sw", rs1="t0", rs2="t2", imm=0)
-    machine.load(elf(program(loop + wake, enabled=8)))
+    machine.load(elf(program(loop(LOOPS) + wake, enabled=8)))
     runs = count_runs(machine)
     assert machine.run() == Outcome(Reason.EXITED, 0)
     assert 2 * LOOPS < machine.now < 2 * LOOPS + 3 * QUANTUM, "hart 1 was woken at the turn's end"
@@ -67,6 +71,14 @@ def test_a_timer_wakes_a_sleeper_in_time(machine: Machine) -> None:
     assert machine.run() == Outcome(Reason.EXITED, 0)
     assert due < machine.now < due + 2 * QUANTUM
     assert len(runs) < 50
+
+
+def test_a_sleeper_sees_that_the_time_was_set(machine: Machine) -> None:
+    set_clock = li("t0", MTIME) + op("sd", rs1="t0", rs2="t0", imm=0)
+    machine.load(elf(program(loop(LOOPS) + set_clock, enabled=128)))
+    machine.harts[2].mtimecmp = MTIME  # hours ahead, until hart 0 sets the clock
+    assert machine.run(4 * LOOPS) == Outcome(Reason.EXITED, 0)
+    assert 2 * LOOPS < machine.now < 2 * LOOPS + 3 * QUANTUM
 
 
 def test_harts_that_are_awake_take_turns(machine: Machine) -> None:
