@@ -145,7 +145,7 @@ def take_hart(p: Hart, hgatp: U64) -> None:
     write_satp(p, 0)  # HS-mode is not translated
     p.hgatp = hgatp
     write_medeleg(p, M64)
-    p.mcounteren = 7
+    p.mcounteren = 0xFFFF_FFFF  # hcounteren decides
 
 
 def load_virtual(p: Hart, v: Hart, distance: U64) -> U1:

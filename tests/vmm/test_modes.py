@@ -163,3 +163,20 @@ def test_what_the_host_writes_is_what_runs(mode: str) -> None:
     )
     machine.run(1000)
     assert (machine.machine.hart["a0"], machine.machine.hart["a2"] - before) == (500, 500)
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+@pytest.mark.parametrize("mode", DIRECT)
+def test_a_counter_that_counts_nothing_may_be_read(mode: str, allowed: bool) -> None:
+    """By a kernel, as its firmware allows it."""
+    code = Assembler(0x8000_0000).la(5, "trap").csrw("stvec", 5).csrr(10, "hpmcounter28")
+    code.label("end").jal(0, "end").align(4).label("trap").jal(0, "trap")
+    states = []
+    for each in (EMULATE, mode):
+        machine, _ = virtual_machine(each, code.elf(), sbi=True)
+        if not allowed:
+            machine.machine.hart["mcounteren"] = 7
+        machine.run(100)
+        assert machine.machine.hart["pc"] == machine.machine.symbol("end" if allowed else "trap")
+        states.append(visible(machine.machine.hart.state))
+    assert states[0] == states[1]
