@@ -20,6 +20,7 @@ from rvemu.hart.state import (
     STOP_BREAKPOINT,
     STOP_BUDGET,
     STOP_FLUSH,
+    STOP_HOST,
     STOP_NONE,
     STOP_TRANSLATION,
     STOP_WATCHPOINT,
@@ -36,6 +37,9 @@ from rvemu.vmm.host import NO_POINTS, Host
 from rvemu.vmm.lookup import Stored, forget_step
 
 PAGE_MASK = ~0xFFF
+
+# After so many exits the host looks at its own affairs, as it does after so many instructions.
+MANY_EXITS = 400
 
 
 class Monitor:
@@ -86,6 +90,7 @@ class Monitor:
             self.interpret()  # the instruction whose device access the machine has made
         else:
             self.poll(h)
+        exits_left = MANY_EXITS
         while True:
             if h.stop_reason:
                 if h.stop_reason != STOP_FLUSH:
@@ -93,7 +98,10 @@ class Monitor:
                 h.stop_reason = STOP_NONE  # other instructions than before: nothing is kept of them
             elif h.budget < 0:
                 self.poll(h)
+            elif not exits_left:
+                return STOP_HOST
             else:
+                exits_left -= 1
                 if h.pmp_updates != self._pmp_updates:
                     self._see_protection(h)
                 self.advance(h)

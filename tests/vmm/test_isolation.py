@@ -13,6 +13,7 @@ from rvemu.hart.state import Shared
 from rvemu.machine import Outcome, Reason
 from rvemu.vmm import shadow
 from rvemu.vmm.host import ENTER_U, VMM_BASE, Host
+from rvemu.vmm.monitor import MANY_EXITS
 from rvemu.vmm.rounds import EXIT_CLOCKS, QUANTUM, cost, run_in_turns
 from rvemu.vmm.trap_and_emulate import TrapAndEmulate
 from rvemu.vmm.virtual_machine import EMULATE, Run, VirtualMachine
@@ -310,18 +311,15 @@ def test_a_bank_is_not_larger_than_the_distance_to_the_next() -> None:
 def test_a_guest_that_keeps_the_cpu_loses_it(
     attack: Callable[[Attack], None], exits: bool, mode: str
 ) -> None:
-    """And one that gives the VMM work does it in its own time: here, it had but one turn."""
+    """And one that gives the VMM work does it in its own time."""
     host = Host(parse_isa(DEFAULT_ISA))
     path, sbi = bundled("tinyos-s")
     rogue, _ = virtual_machine(mode, guest(attack), host=host, memory=MEMORY)
     victim, output = virtual_machine(mode, path, host=host, sbi=sbi)
     assert first_to_end([rogue, victim]) is victim
     assert bytes(output) == expected_output("tinyos-s")
-    if exits:
-        assert rogue.machine.now == QUANTUM
-        assert cost(rogue) > cost(victim)
-    else:
-        assert 0 <= cost(rogue) - cost(victim) <= QUANTUM
+    overdrawn = EXIT_CLOCKS * MANY_EXITS if exits else 0
+    assert 0 <= cost(rogue) - cost(victim) <= QUANTUM + overdrawn
 
 
 @pytest.mark.parametrize("mode", DIRECT)
@@ -335,7 +333,7 @@ def test_a_guest_that_prints_for_ever_does_so_in_its_own_time(mode: str) -> None
     victim, output = virtual_machine(mode, path, host=host, sbi=True)
     assert first_to_end([rogue, victim]) is victim
     assert bytes(output) == expected_output("tinyos-s")
-    assert 0 < EXIT_CLOCKS * len(printed) < cost(victim) + EXIT_CLOCKS * 4096
+    assert 0 < EXIT_CLOCKS * len(printed) < cost(victim) + QUANTUM + EXIT_CLOCKS * 4096
 
 
 @pytest.mark.parametrize("mode", DIRECT)
@@ -349,7 +347,7 @@ def test_shares_are_kept(mode: str) -> None:
         machine.machine.hooks.between.append(
             lambda: times.append([m.machine.now for m in machines])
         )
-    run_in_turns(machines, [1, 3], 1_200_000)
+    run_in_turns(machines, [1, 3], 12_000_000)
     middle = times[len(times) // 2]
     assert 2 < (middle[1] + 1) / (middle[0] + 1) < 4
 
