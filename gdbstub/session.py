@@ -30,7 +30,7 @@ class Session:
         self._state = State(target, max(packet_size, 512))
         self._decoder = Decoder(self._state.packet_size)
         self._more = False
-        execution.halt(self._state, self._state.threads())
+        execution.begin(self._state)
 
     @property
     def status(self) -> Status:

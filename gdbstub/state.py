@@ -81,7 +81,10 @@ class State:
     general: ThreadId | None = None  # of `Hg`: for registers, memory, monitor
     resuming: tuple[int | None, int] = (None, fields.ALL)  # of `Hc`: for the old `c` and `s`
     stops: dict[ThreadId, Stopped] = field(default_factory=dict)  # why each thread stands still
-    detached: set[int] = field(default_factory=set)  # processes that the client has let go
+    # Processes that the client is not attached to: those that it has let go, which run by
+    # themselves, and those that it never took hold of, which stand still and go on with the others.
+    detached: set[int] = field(default_factory=set)
+    following: set[int] = field(default_factory=set)
     queue: deque[bytes] = field(default_factory=deque)  # non-stop: stop replies not yet taken
     deferred: list[bytes] = field(default_factory=list)  # of the answer to `?`; see stops.requeue
     points: dict[tuple[int, Kind, int, int], Point] = field(default_factory=dict)
@@ -99,17 +102,20 @@ class State:
     @property
     def running(self) -> bool:
         """Whether some thread may run."""
+        if any(thread.process in self.detached for thread in self.target.threads()):
+            return True
         if self.status is Status.NON_STOP:
             return any(thread not in self.stops for thread in self.threads())
-        if self.status is Status.STOPPED and self.detached:
-            return any(thread.process in self.detached for thread in self.target.threads())
         return self.status is Status.RUNNING
 
     def threads(self) -> list[ThreadId]:
         """The threads that the client is attached to."""
-        if not self.detached:
-            return list(self.target.threads())
-        return [t for t in self.target.threads() if t.process not in self.detached]
+        elsewhere = self.detached | self.following
+        return [t for t in self.target.threads() if t.process not in elsewhere]
+
+    def followers(self) -> list[ThreadId]:
+        """The threads that stand still and go on with those that the client is attached to."""
+        return [t for t in self.target.threads() if t.process in self.following]
 
     def processes(self) -> list[int]:
         """The processes that the client is attached to, in ascending order."""
@@ -126,11 +132,12 @@ class State:
         return [thread for thread in threads if fields.matches(pattern, thread)]
 
     def one(self, text: bytes) -> ThreadId:
-        """The attached thread that `text` names; the first if it means several."""
+        """The attached thread that `text` names. If it means several, the selected one, or else the
+        first: gdb says "any" after it has attached to a process, and expects a thread of that."""
         found = self.matching(fields.thread_pattern(text))
         if not found:
             raise TargetError("no such thread")
-        return found[0]
+        return self.general if self.general in found else found[0]
 
     def current(self) -> ThreadId:
         """The thread whose registers and memory are meant; raises TargetError without one."""

@@ -22,8 +22,9 @@ from gdbstub.target import (
 _WATCHES = frozenset({Reason.WRITE, Reason.READ, Reason.ACCESS})
 
 
-def stop_reply(state: State, stop: Stopped) -> bytes:
-    """`T05thread:...;reason;register:value;...`."""
+def stop_reply(state: State, stop: Stopped, *, registers: bool = True) -> bytes:
+    """`T05thread:...;reason;register:value;...`. Without registers where the client does not know
+    them yet: gdb asks for the target description of a process once it is attached to it."""
     target, client, thread = state.target, state.client, stop.thread
     parts = [b"T%02xthread:%b;" % (stop.signal & 0xFF, state.name(thread))]
     reason = stop.reason
@@ -35,7 +36,7 @@ def stop_reply(state: State, stop: Stopped) -> bytes:
         or (reason is Reason.CREATED and client.thread_events)
     ):
         parts.append(b"%b:;" % reason.value.encode())
-    for number in target.expedited:
+    for number in target.expedited if registers else ():
         try:
             value = target.read_register(thread, number)
         except TargetError:
@@ -71,8 +72,9 @@ def report(state: State, event: Event) -> None:
             _tell(state, b"w%02x;%b" % (event.code & 0xFF, state.name(event.thread)))
     else:
         forget(state, event.process)
-        if event.process in state.detached:
+        if event.process in state.detached | state.following:
             state.detached.discard(event.process)
+            state.following.discard(event.process)
         else:
             _tell(state, end_reply(state, event))
 
@@ -102,12 +104,15 @@ def _stopped(state: State, stop: Stopped) -> None:
 
 def halt_others(state: State, stop: Stopped) -> None:
     """All-stop: with one thread, all stand still; the client's selection moves to that one."""
-    threads = state.threads()
-    if len(threads) > 1:
-        state.target.halt(threads)
-    state.stops = {thread: Stopped(thread, Sig.NONE) for thread in threads}
+    _halt_all(state)
     state.stops[stop.thread] = stop
     state.general = stop.thread
+
+
+def _halt_all(state: State) -> None:
+    threads = state.threads()
+    state.target.halt([*threads, *state.followers()])
+    state.stops = {thread: Stopped(thread, Sig.NONE) for thread in threads}
 
 
 def _tell(state: State, reply: bytes) -> None:
@@ -119,9 +124,7 @@ def _tell(state: State, reply: bytes) -> None:
             state.wire.notify(b"Stop:" + reply)
     elif state.status is Status.RUNNING:
         if not state.stops:
-            threads = state.threads()
-            state.target.halt(threads)
-            state.stops = {thread: Stopped(thread, Sig.NONE) for thread in threads}
+            _halt_all(state)
         state.move(Cause.STOP)
         state.wire.send(reply)
 

@@ -210,6 +210,10 @@ class Lifecycle(Protocol):
     def kill(self, process: int) -> None:
         """Ends a process: its threads are gone from `threads()` when this returns."""
 
+    def run(self, name: str) -> int:
+        """Puts a process that has ended back to its beginning, stopped; which. name: of its
+        executable, or empty. Raises TargetError where none has ended."""
+
     def restart(self) -> None:
         """Puts everything back to its beginning, stopped."""
 

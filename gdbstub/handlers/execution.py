@@ -11,6 +11,16 @@ from gdbstub.state import Cause, State, Status
 from gdbstub.target import CONTINUE, STEP, Move, Resume, Sig, Stopped, ThreadId
 
 
+def begin(state: State) -> None:
+    """A client has come: all stands still, and the first process is the one that it is attached to.
+    (A gdb that hears of others has no description of their registers until it attaches to them.)"""
+    threads = state.target.threads()
+    if threads:
+        state.following = {thread.process for thread in threads} - {threads[0].process}
+    state.target.halt(threads)
+    state.stops = {thread: Stopped(thread, Sig.NONE) for thread in state.threads()}
+
+
 def why(state: State, _rest: bytes) -> bytes:
     """`?`: why the target stands still. A running one (all-stop) is halted by the question."""
     if state.status is Status.NON_STOP:
@@ -19,6 +29,7 @@ def why(state: State, _rest: bytes) -> bytes:
     if state.status is Status.RUNNING:
         state.move(Cause.STOP)
         halt(state, threads)
+        state.target.halt(state.followers())
     if not threads:
         return b"W00"
     if state.general not in threads:
@@ -172,9 +183,12 @@ def _resume(state: State, actions: dict[ThreadId, Resume]) -> bytes | None:
     if state.status is Status.NON_STOP:
         actions = {thread: action for thread, action in actions.items() if thread in state.stops}
     if actions:
-        state.target.resume(actions)
+        state.target.resume(actions | dict.fromkeys(state.followers(), CONTINUE))
     state.move(Cause.RESUME)
     if state.status is Status.NON_STOP:
+        # Here nothing stands still because another does.
+        state.detached |= state.following
+        state.following.clear()
         for thread in actions:
             del state.stops[thread]
         return b"OK"

@@ -24,10 +24,13 @@ def detach(state: State, rest: bytes) -> bytes:
     attached = state.processes()
     if process is not None and process not in attached:
         raise TargetError(f"there is no process {process}")
-    _let_go(state, process)
     if process is None or attached == [process]:
+        points.remove_all(state)
+        _run(state)
         state.move(Cause.DETACH)
     else:
+        points.remove_all(state, process)
+        _run(state, process)
         state.detached.add(process)
     return b"OK"
 
@@ -37,17 +40,18 @@ def leave(state: State, *, resume: bool) -> None:
     points.remove_all(state, lost=True)
     state.move(Cause.LOSE)
     if resume:
-        _run(state, None)
+        _run(state)
 
 
 def attach(state: State, rest: bytes) -> bytes:
-    """`vAttach;pid`: takes hold of a process that was let go, and halts it."""
+    """`vAttach;pid`: takes hold of a process, and halts it."""
     process = _process(rest[1:])
-    if process not in state.detached:
+    if process not in state.detached | state.following:
         raise TargetError(f"process {process} is not there to be attached to")
     if state.status is Status.RUNNING:
         raise TargetError("the target is running")
     state.detached.discard(process)
+    state.following.discard(process)
     threads = [thread for thread in state.threads() if thread.process == process]
     if not threads:
         raise TargetError(f"process {process} has no thread")
@@ -55,22 +59,20 @@ def attach(state: State, rest: bytes) -> bytes:
     state.general = threads[0]
     if state.status is Status.NON_STOP:
         return b"OK"
-    return stops.stop_reply(state, state.stops[threads[0]])
+    return stops.stop_reply(state, state.stops[threads[0]], registers=False)
 
 
 def kill(state: State, _rest: bytes) -> None:
-    """`k`: kills everything, without a reply. A target that cannot be killed is let go."""
+    """`k`: kills what the client is attached to, without a reply. A target that cannot be killed is
+    let go."""
     lifecycle = state.target.lifecycle
     processes = state.processes()
     points.remove_all(state)
-    if lifecycle is None:
-        _run(state, None)
-        state.move(Cause.DETACH)
-        return
-    for process in processes:
-        lifecycle.kill(process)
-        stops.forget(state, process)
-    state.move(Cause.KILL)
+    if lifecycle is not None:
+        for process in processes:
+            lifecycle.kill(process)
+            stops.forget(state, process)
+    _leave_killed(state)
 
 
 def kill_one(state: State, rest: bytes) -> bytes:
@@ -85,24 +87,37 @@ def kill_one(state: State, rest: bytes) -> bytes:
     lifecycle.kill(process)
     stops.forget(state, process)
     if not state.threads() and not state.client.extended:
-        state.move(Cause.KILL)
+        _leave_killed(state)
     return b"OK"
+
+
+def _leave_killed(state: State) -> None:
+    """The client has nothing left. Whatever else there is goes on."""
+    if state.target.threads():
+        _run(state)
+        state.move(Cause.DETACH)
+    else:
+        state.move(Cause.KILL)
+
+
+def run(state: State, rest: bytes) -> bytes:
+    """`vRun;file;arguments...`: a process that has ended starts again; the others stay as they are.
+    The file is one that the target has."""
+    lifecycle = state.target.lifecycle
+    if lifecycle is None:
+        return b""
+    if state.status is Status.RUNNING:
+        raise TargetError("the target is running")
+    file, _, _arguments = rest[1:].partition(b";")
+    process = lifecycle.run(fields.string(file))
+    threads = [thread for thread in state.target.threads() if thread.process == process]
+    execution.halt(state, threads)
+    state.general = threads[0]
+    return execution.why(state, b"")
 
 
 def restart(state: State, _rest: bytes) -> None:
     """`R XX`: starts again, without a reply."""
-    _restart(state)
-
-
-def run(state: State, _rest: bytes) -> bytes:
-    """`vRun;file;arguments...`: starts again; the file is the one that the target has."""
-    if state.target.lifecycle is None:
-        return b""
-    _restart(state)
-    return execution.why(state, b"")
-
-
-def _restart(state: State) -> None:
     lifecycle = state.target.lifecycle
     if lifecycle is None:
         raise TargetError("the target cannot be restarted")
@@ -117,22 +132,19 @@ def _restart(state: State) -> None:
     execution.halt(state, state.threads())
 
 
-def _let_go(state: State, process: int | None) -> None:
-    points.remove_all(state, process)
-    _run(state, process)
-
-
-def _run(state: State, process: int | None) -> None:
+def _run(state: State, process: int | None = None) -> None:
     """Resumes whatever stands still, of one process or of all."""
-    actions = {
-        thread: CONTINUE
+    standing = [
+        thread
         for thread in state.threads()
         if process in (None, thread.process) and thread in state.stops
-    }
-    if actions:
-        state.target.resume(actions)
-    for thread in actions:
+    ]
+    for thread in standing:
         del state.stops[thread]
+    if process is None:
+        standing += state.followers()
+    if standing:
+        state.target.resume(dict.fromkeys(standing, CONTINUE))
 
 
 def _process(text: bytes) -> int:

@@ -24,6 +24,7 @@ examples:
   rvemu vm a.elf b.elf --drive file=disk.img,format=raw,offset=0,size=8M,vm=1 \
                        --drive file=disk.img,format=raw,offset=8M,size=8M,vm=2
                                                   each with a minidisk, a slice of one image
+  rvemu vm a.elf b.elf --gdb --gdb-wait           and a debugger, whose inferiors they are
   rvemu vm --guest tinyos-s --mode trap-and-emulate --quirk status           it breaks
   rvemu vm --guest tinyos-s --mode trap-and-emulate --quirk status --patch   and is right again
   rvemu vm --guest tinyos-s --control             the control structure at the end, by field
@@ -43,7 +44,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from rvemu.cli.device_options import add_drive_options, drives
 from rvemu.cli.machine_options import add_engine_option, add_isa_option, add_memory_option
@@ -110,10 +111,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
         const=":1234",
         metavar="ADDR",
         help="wait for gdb at HOST:PORT, :PORT or unix:PATH (default: :1234): it sees the guest's "
-        "own addresses and virtual privilege",
+        "own addresses and virtual privilege; several guests are as many inferiors",
     )
     debugging.add_argument(
-        "--gdb-wait", action="store_true", help="do not start the guest before gdb does"
+        "--gdb-wait", action="store_true", help="do not start the guests before gdb does"
     )
     seeing = parser.add_argument_group("seeing what happens")
     seeing.add_argument("--trace-exits", action="store_true", help="a line for each exit")
@@ -136,10 +137,10 @@ def execute(arguments: argparse.Namespace) -> int:
         raise RvemuError(f"--patch is a variant of mode {PATCHABLE}")
     if arguments.report is not None and arguments.mode != ALL:
         raise RvemuError("--report compares modes: give --mode all")
-    if arguments.gdb is not None and (arguments.mode == ALL or len(guests) > 1 or arguments.json):
-        raise RvemuError("--gdb debugs one guest, in one mode, at its console")
     if arguments.gdb_wait and arguments.gdb is None:
         arguments.gdb = ":1234"
+    if arguments.gdb is not None and (arguments.mode == ALL or arguments.json):
+        raise RvemuError("--gdb debugs guests in one mode, at their console")
     if arguments.mode == ALL:
         if len(guests) != 1:
             raise RvemuError(f"--mode all compares the modes on one guest, not {len(guests)}")
@@ -236,9 +237,10 @@ def _run_loaded(
             machine.machine,
             _say,
             arguments.gdb,
-            path=None if guest.is_kernel else guest.path_for(arguments.mode),
+            path=_debugged(guest, arguments.mode),
             wait=arguments.gdb_wait,
             reboot=False,
+            restart=machine.reboot,
         )
     else:
         session = Session(machine.machine, _say, reboot=False)
@@ -257,6 +259,11 @@ def _run_loaded(
     if arguments.control and isinstance(machine.monitor, Hardware):
         print(*machine.monitor.control_structure().describe(), sep="\n", file=sys.stderr)
     return _status(run)
+
+
+def _debugged(guest: Guest, mode: str) -> Path | None:
+    """The file in which a debugger finds a guest's symbols."""
+    return None if guest.is_kernel else guest.path_for(mode)
 
 
 def _measured(machine: VirtualMachine, run: Run, output: bytes) -> Measured:
@@ -336,15 +343,16 @@ def _write_report(file: Path, guest: Path, measured: list[Measured]) -> None:
 def _run_several(arguments: argparse.Namespace, guests: list[Guest]) -> int:
     if arguments.json or arguments.control:
         raise RvemuError("--json and --control are for one guest")
+    # Where gdb has standard output, as with `target remote | rvemu ...`, guests have the other.
+    stream = sys.stderr.buffer if arguments.gdb == "-" else sys.stdout.buffer
     host = None
     if arguments.mode != EMULATE:
         host = Host(parse_isa(arguments.isa), arguments.engine)
     machines = []
     for n, guest in enumerate(guests):
         name = f"{n + 1}:{guest.path.stem}"
-        machine = _build(
-            arguments, arguments.mode, guest, name=name, host=host, output=_Lines(f"[{name}] ")
-        )
+        output = _Lines(f"[{name}] ", stream)
+        machine = _build(arguments, arguments.mode, guest, name=name, host=host, output=output)
         machines.append(machine)
 
     def finished(machine: VirtualMachine, run: Run) -> None:
@@ -354,11 +362,36 @@ def _run_several(arguments: argparse.Namespace, guests: list[Guest]) -> int:
     with _disks(arguments, machines):
         for machine, guest in zip(machines, guests, strict=True):
             guest.load(machine)
-        runs = run_in_turns(machines, shares, arguments.max_instructions, finished)
+        if arguments.gdb is None:
+            runs = run_in_turns(machines, shares, arguments.max_instructions, finished)
+        else:
+            runs = _debug_several(arguments, machines, guests, shares)
     if arguments.accounting:
         measured = [_measured(m, r, b"") for m, r in zip(machines, runs, strict=True)]
         print(*table(measured), sep="\n", file=sys.stderr)
     return 0 if all(run.passed for run in runs) else FAILED
+
+
+def _debug_several(
+    arguments: argparse.Namespace,
+    machines: list[VirtualMachine],
+    guests: list[Guest],
+    shares: list[int],
+) -> list[Run]:
+    from rvemu.debug.virtual import debug_in_turns
+
+    runs = debug_in_turns(
+        machines,
+        [_debugged(guest, arguments.mode) for guest in guests],
+        arguments.gdb,
+        _say,
+        shares=shares,
+        limit=arguments.max_instructions,
+        wait=arguments.gdb_wait,
+    )
+    for machine, run in zip(machines, runs, strict=True):
+        _say(f"[{machine.name}] {run}")
+    return runs
 
 
 def _shares(text: str | None, guests: int) -> list[int]:
@@ -380,16 +413,17 @@ class _Collected(bytearray):
 class _Lines:
     """A guest's output, line by line, each with the guest's name before it."""
 
-    def __init__(self, prefix: str) -> None:
+    def __init__(self, prefix: str, stream: BinaryIO) -> None:
         self._prefix = prefix.encode()
+        self._stream = stream
         self._line = bytearray()
 
     def __call__(self, data: bytes) -> None:
         self._line += data
         *whole, rest = self._line.split(b"\n")
         for line in whole:
-            sys.stdout.buffer.write(self._prefix + line + b"\n")
-        sys.stdout.buffer.flush()
+            self._stream.write(self._prefix + line + b"\n")
+        self._stream.flush()
         self._line = bytearray(rest)
 
 

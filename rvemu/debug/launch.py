@@ -10,6 +10,7 @@ from pathlib import Path
 
 from gdbstub import Server
 from rvemu import guests
+from rvemu.debug.process import Process
 from rvemu.debug.pump import serve_once
 from rvemu.debug.target import DebugTarget
 from rvemu.errors import RvemuError
@@ -42,7 +43,7 @@ def debug(
     """Run gdb, attached to a machine whose guest has been loaded from `path`, until it ends; its
     exit status. The guest prints on standard output, and has no input."""
     gdb = find_gdb(program)
-    target = DebugTarget(machine, path, existed=False)
+    target = DebugTarget(Process(machine, path), existed=False)
     with (
         tempfile.TemporaryDirectory(prefix="rvemu-gdb-") as folder,
         Server(target, f"unix:{folder}/gdb", wait=True, on_loss="kill") as server,

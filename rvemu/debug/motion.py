@@ -13,6 +13,7 @@ happened yet, and will when that hart runs again.
 
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 
 from gdbstub import (
     Event,
@@ -31,6 +32,7 @@ from gdbstub import (
 from rvemu import machine as machines
 from rvemu.debug.points import DebugPoints
 from rvemu.debug.registers import check_pc
+from rvemu.errors import RvemuError
 from rvemu.hart.interrupts import pending_interrupts, take_interrupt
 from rvemu.hart.state import (
     PASS_NEXT,
@@ -40,11 +42,6 @@ from rvemu.hart.state import (
     Hart,
 )
 from rvemu.machine import Machine, Outcome
-
-PROCESS = 1
-
-# Seconds that the guest runs before the debugger is listened to.
-SLICE = 0.02
 
 # Instructions in a slice if somebody looks at each.
 _SLOW_SLICE = 500
@@ -60,22 +57,25 @@ _REASONS = {
 }
 
 
-def thread_of(number: int) -> ThreadId:
-    """The thread that a hart is."""
-    return ThreadId(PROCESS, number + 1)
-
-
 class Motion:
     """Moves the harts of a machine.
 
-    hit: whether a hart that meets a point is to stop, after the point's expressions were seen to:
-    (point, hart).
+    process: the debugger's number of the machine. restart: has the guest begin anew. during: is
+    entered while the machine runs.
     """
 
     def __init__(
-        self, machine: Machine, points: DebugPoints, hit: Callable[[Point, int], bool]
+        self,
+        machine: Machine,
+        points: DebugPoints,
+        process: int,
+        restart: Callable[[], None],
+        during: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         self.machine = machine
+        #: Whether a hart that meets a point is to stop, after the point's expressions were seen to:
+        #: (point, hart).
+        self.hit: Callable[[Point, int], bool] = lambda _, __: True
         #: The guest has ended, or was killed.
         self.ended = False
         #: All harts wait, and nothing in the machine will wake them.
@@ -88,8 +88,12 @@ class Motion:
         self.budget: int | None = None
         #: How the run ended, if it did.
         self.outcome: Outcome | None = None
+        #: What ended it, if the machine could not go on.
+        self.failure: RvemuError | None = None
         self._points = points
-        self._hit = hit
+        self._process = process
+        self._restart = restart
+        self._during = during
         self._moves: dict[int, Resume] = {}
         self._stopped_at: dict[int, int] = {}  # where the client was told that a hart stands
         self._waking: set[int] = set()  # harts whose step is a WFI
@@ -101,12 +105,14 @@ class Motion:
 
     # --- What the client asks --------------------------------------------------------------------
 
-    def resume(self, actions: Mapping[int, Resume]) -> None:
-        """Let harts go, from the next slice on. Raises TargetError, and nobody goes, where one is
-        to go on at an address that cannot be."""
+    def check(self, actions: Mapping[int, Resume]) -> None:
+        """Raise TargetError where a hart is to go on at an address that cannot be."""
         for number, action in actions.items():
             if action.address is not None:
                 check_pc(self._state(number), action.address)
+
+    def resume(self, actions: Mapping[int, Resume]) -> None:
+        """Let harts go, from the next turn on; `check` has seen them."""
         for number, action in actions.items():
             h = self._state(number)
             if action.address is not None:
@@ -115,11 +121,10 @@ class Motion:
             h.point_pass = PASS_NEXT if at == h.pc else PASS_NONE
             self._moves[number] = action
 
-    def halt(self, numbers: Iterable[int]) -> None:
-        """Make harts stand still."""
-        for number in numbers:
-            self._moves.pop(number, None)
-            self._waking.discard(number)
+    def halt(self, number: int) -> None:
+        """Make a hart stand still."""
+        self._moves.pop(number, None)
+        self._waking.discard(number)
 
     def forget(self) -> None:
         """The machine begins anew: nobody moves, and nobody has stopped anywhere."""
@@ -128,7 +133,7 @@ class Motion:
         self._waking.clear()
         self._touched.clear()
         self.ended = self.idle = False
-        self.outcome = None
+        self.outcome = self.failure = None
         for hart in self.machine.harts:
             hart.state.point_pass = PASS_NONE
 
@@ -140,17 +145,25 @@ class Motion:
 
     # --- Running ---------------------------------------------------------------------------------
 
-    def run_slice(self) -> list[Event]:
-        """Give the harts some time, and tell what happened; at most one hart stops."""
+    @property
+    def moving(self) -> bool:
+        """Whether any hart is to run."""
+        return bool(self._moves) and not self.ended
+
+    def run_turn(
+        self, deadline: float, clocks: int | None, over: Callable[[], bool]
+    ) -> list[Event]:
+        """Give the harts time until a moment (of `time.monotonic`), for so many clocks at most, and
+        until it is over; and tell what happened. At most one hart stops."""
         self._events = []
         self._stopped = self.idle = False
         stepping = any(action.move is not Move.CONTINUE for action in self._moves.values())
         self._points.apply(exact=not stepping)
-        self._deadline = time.monotonic() + SLICE
+        self._deadline = deadline
         if stepping:
             self._step_all()
-        elif self._moves and not self.ended:
-            self._run(self._moves)
+        elif self.moving:
+            self._run(self._moves, clocks, over)
         return self._events
 
     def emit(self, text: str) -> None:
@@ -172,8 +185,12 @@ class Motion:
         self._moves.pop(number, None)
         self._waking.discard(number)
         self._stopped_at[number] = int(self._state(number).pc)
-        self._events.append(Stopped(thread_of(number), signal, reason, address))
+        self._events.append(Stopped(self.thread(number), signal, reason, address))
         self.machine.scheduler.end_by(self.machine.now)
+
+    def thread(self, number: int) -> ThreadId:
+        """The thread that a hart is."""
+        return ThreadId(self._process, number + 1)
 
     def _state(self, number: int) -> Hart:
         return self.machine.harts[number].state
@@ -187,31 +204,43 @@ class Motion:
         """Run some harts until a slice's end, or a stop."""
         machine = self.machine
         machine.scheduler.held = set(range(len(machine.harts))).difference(numbers)
-        if budget is None and (machine.hooks.before or machine.hooks.after):
-            budget = _SLOW_SLICE
-        if self.budget is not None:
-            budget = self.budget if budget is None else min(budget, self.budget)
+        looked_at = bool(machine.hooks.before or machine.hooks.after)
+        limits = (budget, self.budget, _SLOW_SLICE if looked_at else None)
+        budget = min((limit for limit in limits if limit is not None), default=None)
         before = machine.now
-        outcome = machine.run(budget, until=lambda: self._enough() or until(), detect_stuck=False)
+        try:
+            with self._during():
+                outcome = machine.run(
+                    budget, until=lambda: self._enough() or until(), detect_stuck=False
+                )
+        except RvemuError as error:
+            self._fail(error)
+            return
         if self.budget is not None:
             self.budget = max(self.budget - (machine.now - before), 0)
         if outcome.reason is machines.Reason.EXITED:
             code = outcome.code & 0xFF or (1 if outcome.code else 0)
-            self._end(outcome, Exited(PROCESS, code))
+            self._end(outcome, Exited(self._process, code))
         elif outcome.reason is machines.Reason.RESET:
             self.emit("the guest has reset the machine\n")
             if self.reboot:
-                machine.reboot()
+                self._restart()
             else:
-                self._end(outcome, Exited(PROCESS, 0))
+                self._end(outcome, Exited(self._process, 0))
         elif outcome.reason is machines.Reason.BUDGET and self.budget == 0:
-            self._end(outcome, Terminated(PROCESS, _SIGXCPU))
+            self._end(outcome, Terminated(self._process, _SIGXCPU))
         elif outcome.reason is machines.Reason.IDLE:
             self.idle = True
         for number in list(self._touched):
             self._finish_touch(number)
 
-    def _end(self, outcome: Outcome, event: Event) -> None:
+    def _fail(self, error: RvemuError) -> None:
+        """The guest did what its machine has no answer to."""
+        self.failure = error
+        self.emit(f"{error}\n")
+        self._end(None, Terminated(self._process, Sig.ABRT))
+
+    def _end(self, outcome: Outcome | None, event: Event) -> None:
         """The run is over."""
         self.ended = True
         self.outcome = outcome
@@ -307,7 +336,7 @@ class Motion:
     def _meets_breakpoint(self, number: int) -> bool:
         """Whether a hart stops for a breakpoint at its pc. (Each point's expressions are seen
         to: they may print.)"""
-        met = [p for p in self._points.at(int(self._state(number).pc)) if self._hit(p, number)]
+        met = [p for p in self._points.at(int(self._state(number).pc)) if self.hit(p, number)]
         if met:
             self.stop(number, reason=_REASONS[met[0].kind])
         return bool(met)
@@ -315,6 +344,6 @@ class Motion:
     def _finish_touch(self, number: int) -> None:
         """A hart has done an instruction that touched a watched range."""
         points, address = self._touched.pop(number)
-        met = [point for point in points if self._hit(point, number)]
+        met = [point for point in points if self.hit(point, number)]
         if met:
             self.stop(number, reason=_REASONS[met[0].kind], address=address)

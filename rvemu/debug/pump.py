@@ -1,20 +1,61 @@
-"""One round of serving a debugger: the guest's turn, then the debugger's."""
+"""Serving a debugger: the guests' turn, then the debugger's."""
 
-from gdbstub import Server
+import time
+from collections.abc import Callable
+
+from gdbstub import EndpointError, Server
+from gdbstub.server import OnLoss
 from rvemu.debug.target import DebugTarget
+from rvemu.errors import RvemuError
 
 # Seconds for which nothing but the debugger is listened to while there is nothing to run.
 NAP = 0.05
 
 
+def listen(
+    target: DebugTarget, endpoint: str, *, wait: bool = False, on_loss: OnLoss = "continue"
+) -> Server:
+    """A server for a debugger at an endpoint (`HOST:PORT`, `:PORT`, `unix:PATH`). Raises
+    `RvemuError` where that can't be listened on."""
+    try:
+        return Server(target, endpoint, wait=wait, on_loss=on_loss)
+    except EndpointError as error:
+        raise RvemuError(f"--gdb: {error}") from None
+
+
 def serve_once(server: Server, target: DebugTarget) -> bool:
-    """Give the guest a slice of time if it may run, and answer the debugger; whether it ran. What
+    """Give the guests a slice of time if they may run, and answer the debugger; whether they
+    ran. What
     a debugger has switched on with `monitor` ends when it leaves."""
     running = server.running and bool(target.threads())
     if running:
         for event in target.run_slice():
             server.report(event)
-    server.poll(0 if running and not target.motion.idle else NAP)
+    server.poll(0 if running and not target.idle else NAP)
     if not server.attached:
-        target.commands.close()
+        target.forget_settings()
     return running
+
+
+def serve(
+    server: Server,
+    target: DebugTarget,
+    *,
+    enough: Callable[[], bool] = lambda: False,
+    idle: Callable[[], None] = lambda: None,
+) -> None:
+    """Serve until all guests have ended, or the debugger has killed them, or it is enough. idle:
+    called where no guest may run."""
+    while not server.finished and not enough():
+        if not target.threads():
+            _say_goodbye(server, target)
+            return
+        if not serve_once(server, target):
+            idle()
+
+
+def _say_goodbye(server: Server, target: DebugTarget) -> None:
+    """The guests have ended: the debugger has a moment to take that in, and to start anew."""
+    until = time.monotonic() + 1
+    while server.attached and not target.threads() and time.monotonic() < until:
+        server.poll(0.1)

@@ -2,17 +2,16 @@
 
 import contextlib
 import select
-import time
 from collections.abc import Callable
 from pathlib import Path
 
-from gdbstub import CONTINUE, EndpointError, Server
+from gdbstub import CONTINUE
 from gdbstub.endpoint import Stdio
 from gdbstub.server import OnLoss
 from rvemu.board import TIMEBASE_FREQUENCY
-from rvemu.debug.pump import NAP, serve_once
+from rvemu.debug.process import Process
+from rvemu.debug.pump import NAP, listen, serve
 from rvemu.debug.target import DebugTarget
-from rvemu.errors import RvemuError
 from rvemu.machine import Machine, Outcome
 from rvemu.session import Session, Signalled
 
@@ -24,8 +23,8 @@ class DebugSession(Session):
     `:PORT`, `unix:PATH`) and a user at the console.
 
     wait: do not run before the debugger has come. path: the guest's file, for the debugger.
-    on_loss: what becomes of the guest when the debugger vanishes. Raises `RvemuError` where the
-    endpoint can't be listened on.
+    on_loss: what becomes of the guest when the debugger vanishes. restart: has the guest begin anew
+    (default: as the machine does). Raises `RvemuError` where the endpoint can't be listened on.
     """
 
     def __init__(
@@ -39,14 +38,14 @@ class DebugSession(Session):
         existed: bool = True,
         on_loss: OnLoss = "continue",
         reboot: bool = True,
+        restart: Callable[[], None] | None = None,
     ) -> None:
-        self.target = DebugTarget(machine, path, existed=existed)
-        try:
-            self.server = Server(self.target, endpoint, wait=wait, on_loss=on_loss)
-        except EndpointError as error:
-            raise RvemuError(f"--gdb: {error}") from None
+        process = Process(machine, path, reboot=restart)
+        self.motion = process.motion
+        self.target = DebugTarget(process, existed=existed)
+        self.server = listen(self.target, endpoint, wait=wait, on_loss=on_loss)
         super().__init__(machine, say, reboot=reboot)
-        self.target.motion.reboot = reboot
+        self.motion.reboot = reboot
         if isinstance(self.server.address, Stdio):
             self.console.source, self.console.sink = None, STDERR
         self._console_idle = machine.hooks.idle
@@ -55,34 +54,25 @@ class DebugSession(Session):
         self.target.resume(dict.fromkeys(self.target.threads(), CONTINUE))
 
     def _run(self, budget: int | None) -> Outcome | None:
-        self.target.motion.budget = budget
+        self.motion.budget = budget
         self.say(f"gdb: waiting at {self.server.address}")
         try:
-            return self._serve()
+            serve(self.server, self.target, enough=self._enough, idle=self._poll_console)
         finally:
             self.server.close()
             self.target.close()
+        if self.motion.failure is not None:
+            raise self.motion.failure
+        return self.motion.outcome
 
-    def _serve(self) -> Outcome | None:
-        server, target = self.server, self.target
-        while not server.finished:
-            if self._signal is not None:
-                raise Signalled(self._signal)
-            if self._quit:
-                return None
-            if not target.threads():
-                self._say_goodbye()
-                return target.motion.outcome
-            if not serve_once(server, target):
-                with contextlib.suppress(BlockingIOError):
-                    self.console.poll()
-        return target.motion.outcome
+    def _enough(self) -> bool:
+        if self._signal is not None:
+            raise Signalled(self._signal)
+        return self._quit
 
-    def _say_goodbye(self) -> None:
-        """The guest has ended: the debugger has a moment to take that in, and to start anew."""
-        until = time.monotonic() + 1
-        while self.server.attached and not self.target.threads() and time.monotonic() < until:
-            self.server.poll(0.1)
+    def _poll_console(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            self.console.poll()
 
     def _idle(self, ticks: int | None) -> int | None:
         """All harts wait. The console would wait as long as they, but the debugger must be heard:

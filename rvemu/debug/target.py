@@ -1,64 +1,97 @@
-"""A machine as a target of the stub: each hart is a thread of process 1."""
+"""Machines as a target of the stub: each is a process, and its harts are the threads.
 
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+Where there are several, they run in turns, of which whoever made the machines decides.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import repeat
+from typing import Protocol
 
 from gdbstub import (
     Event,
+    Exited,
+    Kind,
     Point,
     Region,
     Resume,
+    Stopped,
     Target,
     TargetError,
+    Terminated,
     ThreadId,
     ThreadInfo,
     agent,
 )
 from rvemu.debug import registers
-from rvemu.debug.commands import DebugCommands
-from rvemu.debug.description import target_description
-from rvemu.debug.memory import DebugMemory
-from rvemu.debug.motion import PROCESS, Motion, thread_of
-from rvemu.debug.points import DebugPoints
-from rvemu.hart.fields import HGATP, SATP
-from rvemu.hart.state import M_MODE
+from rvemu.debug.process import Process
 from rvemu.harts import HartView
-from rvemu.lang import get
-from rvemu.machine import Machine
+
+# Seconds that the guests run before the debugger is listened to.
+SLICE = 0.02
+
+
+class Turn(Protocol):
+    """Whose turn it is, and for how long."""
+
+    @property
+    def number(self) -> int:
+        """Of the process, in the order in which they were given."""
+
+    @property
+    def clocks(self) -> int | None:
+        """How many it may run at most; None: as long as there is time."""
+
+    def over(self) -> bool:
+        """Whether it is over: asked meanwhile."""
+
+
+class Alone:
+    """The turn of a process that is alone."""
+
+    number = 0
+    clocks = None
+
+    def over(self) -> bool:
+        """There is no other's."""
+        return False
 
 
 class DebugTarget(Target):
-    """What a debugger sees of a machine.
+    """What a debugger sees of one or more machines.
 
-    path: the guest's ELF file, for a gdb that was given none. existed: whether the guest was there
-    before the debugger, which then leaves it running when it quits.
+    turns: whose turn it is, for ever. existed: whether the guests were there before the debugger,
+    which then leaves them running when it quits.
     """
 
     expedited = registers.EXPEDITED
     range_stepping = True
+    kinds = frozenset(Kind)
 
     def __init__(
-        self, machine: Machine, path: Path | str | None = None, *, existed: bool = True
+        self,
+        *processes: Process,
+        turns: Iterator[Turn] | None = None,
+        existed: bool = True,
     ) -> None:
-        self.machine = machine
+        self.processes = processes
         self.existed = existed
-        self.memory = DebugMemory(machine)
-        self.points = DebugPoints(machine.shared, [hart.state for hart in machine.harts])
-        self.motion = Motion(machine, self.points, self._hit)
-        self.commands = DebugCommands(machine, self.memory, self.motion, self.restart)
-        self._path = Path(path).resolve() if path is not None else None
-        self._description = target_description(machine.hart.state)
+        self._turns = turns if turns is not None else repeat(Alone())
+        self._by_number = {process.number: process for process in processes}
+        self._ended: list[Process] = []  # the last one is the latest
+        for process in processes:
+            process.motion.hit = self._hit_of(process)
         # The stub's capabilities.
-        self.breakpoints = self.points
+        self.breakpoints = self
         self.description = self.lifecycle = self.memory_map = self
         self.monitor = self.thread_names = self
-        if self._path is not None:
+        if any(process.path is not None for process in processes):
             self.exec_file = self.files = self
 
     # --- The core --------------------------------------------------------------------------------
 
     def threads(self) -> Sequence[ThreadId]:
-        return [] if self.motion.ended else [thread_of(n) for n in range(len(self.machine.harts))]
+        return [thread for process in self.processes for thread in process.threads()]
 
     def read_registers(self, thread: ThreadId) -> bytes:
         return registers.read_general(self._hart(thread))
@@ -73,107 +106,148 @@ class DebugTarget(Target):
         registers.write(self._hart(thread), number, data)
 
     def read_memory(self, thread: ThreadId, address: int, length: int) -> bytes:
-        return self.memory.read(self._hart(thread), address, length)
+        return self._process(thread.process).memory.read(self._hart(thread), address, length)
 
     def write_memory(self, thread: ThreadId, address: int, data: bytes) -> None:
-        self.memory.write(self._hart(thread), address, data)
+        self._process(thread.process).memory.write(self._hart(thread), address, data)
 
     def resume(self, actions: Mapping[ThreadId, Resume]) -> None:
-        self.motion.resume({thread.thread - 1: action for thread, action in actions.items()})
+        for process, asked in self._by_process(actions):
+            process.motion.check(asked)
+        for process, asked in self._by_process(actions):
+            process.motion.resume(asked)
 
     def halt(self, threads: Sequence[ThreadId]) -> None:
-        self.motion.halt(thread.thread - 1 for thread in threads)
+        for thread in threads:
+            self._process(thread.process).motion.halt(thread.thread - 1)
+
+    # --- Running ---------------------------------------------------------------------------------
 
     def run_slice(self) -> list[Event]:
-        """Give the guest some time; what happened."""
-        return self.motion.run_slice()
+        """Give the guests some time; what happened."""
+        deadline = time.monotonic() + SLICE
+        events: list[Event] = []
+        while True:
+            turn = next(self._turns)
+            motion = self.processes[turn.number].motion
+            if motion.moving:
+                events += motion.run_turn(deadline, turn.clocks, turn.over)
+            ended = [e.process for e in events if isinstance(e, Exited | Terminated)]
+            self._ended += map(self._process, ended)
+            if ended or any(isinstance(event, Stopped) for event in events):
+                return events
+            if turn.clocks is None or self.idle or time.monotonic() >= deadline:
+                return events
+
+    @property
+    def idle(self) -> bool:
+        """Whether all that may run wait, and nothing in their machines will wake them."""
+        return all(p.motion.idle or not p.motion.moving for p in self.processes)
+
+    def forget_settings(self) -> None:
+        """Switch off what a debugger has switched on with `monitor`."""
+        for process in self.processes:
+            process.commands.close()
 
     def close(self) -> None:
-        """Leave the machine as it is without a debugger."""
-        self.points.clear()
-        self.points.apply(exact=True)
-        self.commands.close()
-        self.motion.release()
+        """Leave the machines as they are without a debugger."""
+        for process in self.processes:
+            process.close()
 
     # --- Capabilities ----------------------------------------------------------------------------
 
+    def insert(self, point: Point) -> None:
+        """Put a point in, or replace its expressions."""
+        self._process(point.process).points.insert(point)
+
+    def remove(self, point: Point) -> None:
+        """Take a point out, if it is there."""
+        self._process(point.process).points.remove(point)
+
     def document(self, process: int, name: str) -> str | None:
         """The target description."""
-        del process
-        return self._description if name == "target.xml" else None
+        return self._process(process).description if name == "target.xml" else None
 
     def regions(self, process: int) -> Sequence[Region]:
-        """All addresses: what there is at a virtual address is the guest's affair. Memory is a
-        region of its own."""
-        del process
-        ram = self.machine.board.ram
-        return [
-            Region(0, ram.base),
-            Region(ram.base, ram.size),
-            Region(ram.end, (1 << 64) - 1 - ram.end),
-        ]
+        """What addresses there are."""
+        return self._process(process).regions()
 
     def info(self, thread: ThreadId) -> ThreadInfo:
-        """What `info threads` says: the hart, its mode, its address space, whether it waits."""
-        hart = self._hart(thread)
-        return ThreadInfo(f"hart {thread.thread - 1}", describe(hart), thread.thread - 1)
+        """What `info threads` says."""
+        return self._process(thread.process).info(thread)
 
     def command(self, line: str, thread: ThreadId, write: Callable[[str], None]) -> None:
         """A `monitor` command."""
-        text = self.commands.command(line, thread.thread - 1)
+        text = self._process(thread.process).commands.command(line, thread.thread - 1)
         if text:
             write(text + "\n")
 
     def kill(self, process: int) -> None:
-        """End the machine."""
-        del process
-        self.motion.forget()
-        self.motion.ended = True
+        """End a machine."""
+        self._process(process).kill()
+        self._ended.append(self._process(process))
+
+    def run(self, name: str) -> int:
+        """Have a machine that has ended begin anew: the latest, or the latest with such a guest."""
+        fitting = [p for p in self._ended if name in ("", str(p.path))] or self._ended
+        if not fitting:
+            raise TargetError("no machine has ended")
+        process = fitting[-1]
+        self._ended = [p for p in self._ended if p is not process]
+        process.restart()
+        return process.number
 
     def restart(self) -> None:
-        """Reset the machine, and load its guest again."""
-        self.motion.forget()
-        self.machine.reboot()
+        """Have all begin anew."""
+        self._ended.clear()
+        for process in self.processes:
+            process.restart()
 
     def path(self, process: int) -> str | None:
-        """The guest's ELF file."""
-        del process
-        return str(self._path) if self._path is not None else None
+        """A guest's ELF file."""
+        path = self._process(process).path
+        return str(path) if path is not None else None
 
     def contents(self, name: str) -> bytes | None:
-        """The guest's ELF file is all that is offered."""
-        if self._path is None or name != str(self._path):
-            return None
-        try:
-            return self._path.read_bytes()
-        except OSError:
-            return None
+        """The guests' ELF files are all that is offered."""
+        for process in self.processes:
+            if process.path is not None and name == str(process.path):
+                try:
+                    return process.path.read_bytes()
+                except OSError:
+                    return None
+        return None
 
     # --- Helpers ---------------------------------------------------------------------------------
 
-    def _hart(self, thread: ThreadId) -> HartView:
-        if thread.process != PROCESS or not 1 <= thread.thread <= len(self.machine.harts):
-            raise TargetError(f"there is no thread {thread.process}.{thread.thread}")
-        return self.machine.harts[thread.thread - 1]
+    def _process(self, number: int) -> Process:
+        try:
+            return self._by_number[number]
+        except KeyError:
+            raise TargetError(f"there is no process {number}") from None
 
-    def _hit(self, point: Point, number: int) -> bool:
-        """Whether a hart that meets a point is to stop."""
-        if not point.conditions and not point.commands:
-            return True
+    def _hart(self, thread: ThreadId) -> HartView:
+        return self._process(thread.process).hart(thread)
+
+    def _by_process(
+        self, actions: Mapping[ThreadId, Resume]
+    ) -> Iterator[tuple[Process, dict[int, Resume]]]:
+        """What each process's harts are asked to do, by their numbers."""
+        for process in self.processes:
+            asked = {t.thread - 1: a for t, a in actions.items() if t.process == process.number}
+            if asked:
+                yield process, asked
+
+    def _hit_of(self, process: Process) -> Callable[[Point, int], bool]:
+        """Whether a hart of a process that meets a point is to stop."""
 
         def write(text: bytes) -> None:
-            self.motion.emit(text.decode("utf-8", "replace"))
+            process.motion.emit(text.decode("utf-8", "replace"))
 
-        return agent.hit(point, agent.TargetEnvironment(self, thread_of(number), write))
+        def hit(point: Point, number: int) -> bool:
+            if not point.conditions and not point.commands:
+                return True
+            thread = process.motion.thread(number)
+            return agent.hit(point, agent.TargetEnvironment(self, thread, write))
 
-
-def describe(hart: HartView) -> str:
-    """A hart's mode and address space, as in `VS-mode, VMID 1, ASID 0, waiting (WFI)`."""
-    h = hart.state
-    parts = [f"{hart.mode}-mode"]
-    if h.v:
-        parts.append(f"VMID {get(h.hgatp, HGATP.VMID)}")
-    if h.priv != M_MODE:
-        parts.append(f"ASID {get(h.vsatp if h.v else h.satp, SATP.ASID)}")
-    parts.append("waiting (WFI)" if hart.waiting else "running")
-    return ", ".join(parts)
+        return hit

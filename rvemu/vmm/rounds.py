@@ -7,7 +7,9 @@ guest's as well: if that was more than its turn, it misses turns until the other
 So one that exits without end does that in its own time.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import repeat
 
 from rvemu.errors import RvemuError
 from rvemu.machine import Outcome, Reason
@@ -26,6 +28,49 @@ def cost(machine: VirtualMachine) -> int:
     return machine.machine.now + EXIT_CLOCKS * work
 
 
+@dataclass(frozen=True)
+class Turn:
+    """A guest's turn: until what it has had of the host is at an end, or somewhat over it."""
+
+    number: int
+    machine: VirtualMachine
+    end: int
+
+    @property
+    def clocks(self) -> int:
+        """How many it may run at most."""
+        return self.end - cost(self.machine)
+
+    def over(self) -> bool:
+        """Whether it is over: to be asked meanwhile."""
+        return cost(self.machine) >= self.end
+
+
+def rounds(
+    machines: Sequence[VirtualMachine], shares: Sequence[int] | None = None
+) -> Iterator[Iterator[Turn]]:
+    """Round after round, for ever: the guests whose turn it is. shares: for each, how many times as
+    long its turns are (default: 1). Raises `RvemuError` if they do not fit."""
+    if shares is None:
+        shares = [1] * len(machines)
+    if len(shares) != len(machines) or any(share < 1 for share in shares):
+        raise RvemuError(f"{len(machines)} guests need as many shares, each of 1 or more")
+    credits = [0] * len(machines)
+    return (_round(machines, shares, credits) for _ in repeat(None))
+
+
+def _round(
+    machines: Sequence[VirtualMachine], shares: Sequence[int], credits: list[int]
+) -> Iterator[Turn]:
+    for n, (machine, share) in enumerate(zip(machines, shares, strict=True)):
+        # What was not used is lost; what was overdrawn is owed.
+        credits[n] = min(credits[n], 0) + QUANTUM * share
+        if credits[n] > 0:
+            turn = Turn(n, machine, cost(machine) + credits[n])
+            yield turn
+            credits[n] = turn.clocks
+
+
 def run_in_turns(
     machines: Sequence[VirtualMachine],
     shares: Sequence[int] | None = None,
@@ -33,39 +78,28 @@ def run_in_turns(
     finished: Callable[[VirtualMachine, Run], None] = lambda _, __: None,
     until: Callable[[], bool] = lambda: False,
 ) -> list[Run]:
-    """Run guests in turns until all have ended. shares: for each, how many times as long its turns
-    are (default: 1). limit: clocks that each may run at most. finished: told of each that ends.
-    until: asked between rounds whether to end them. Returns how the last turn of each went;
-    `RvemuError` if the shares do not fit."""
-    if shares is None:
-        shares = [1] * len(machines)
-    if len(shares) != len(machines) or any(share < 1 for share in shares):
-        raise RvemuError(f"{len(machines)} guests need as many shares, each of 1 or more")
+    """Run guests in turns until all have ended. shares: as of `rounds`. limit: clocks that each may
+    run at most. finished: told of each that ends. until: asked between rounds whether to end them.
+    Returns how the last turn of each went; `RvemuError` if the shares do not fit."""
     ended: set[int] = set()
     runs = [Run(Outcome(Reason.INTERRUPTED))] * len(machines)
-    credits = [0] * len(machines)
-    while len(ended) < len(machines) and not until():
-        for n, (machine, share) in enumerate(zip(machines, shares, strict=True)):
+    for turns in rounds(machines, shares):
+        if len(ended) == len(machines) or until():
+            break
+        for turn in turns:
+            n, machine = turn.number, turn.machine
             if n in ended:
                 continue
-            # What was not used is lost; what was overdrawn is owed.
-            credits[n] = min(credits[n], 0) + QUANTUM * share
-            if credits[n] <= 0:
-                continue
-            end = cost(machine) + credits[n]
-            runs[n] = _turn(machine, end, limit)
-            credits[n] = end - cost(machine)
+            runs[n] = _take(turn, limit)
             if runs[n].finished or (limit is not None and machine.machine.now >= limit):
                 ended.add(n)
                 finished(machine, runs[n])
     return runs
 
 
-def _turn(machine: VirtualMachine, end: int, limit: int | None) -> Run:
-    """Run a guest until its cost is at an end, or somewhat over it."""
-    budget = end - cost(machine)
+def _take(turn: Turn, limit: int | None) -> Run:
+    machine = turn.machine
+    budget = turn.clocks
     if limit is not None:
         budget = min(budget, limit - machine.machine.now)
-    return machine.run(
-        budget, runner=lambda clocks: machine.machine.run(clocks, lambda: cost(machine) >= end)
-    )
+    return machine.run(budget, runner=lambda clocks: machine.machine.run(clocks, turn.over))

@@ -1,6 +1,7 @@
 """A guest, the mode it runs in, and what its run came to."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -208,6 +209,32 @@ class VirtualMachine:
         self.machine.boot(kernel, initrd=initrd)
         self.firmware.start()
 
+    def reboot(self) -> None:
+        """Have the loaded guest begin anew."""
+        self.machine.reboot()
+        if self.monitor is not None:
+            self.monitor.forget()
+        if self.firmware is not None:
+            self.firmware.start()
+
+    @contextmanager
+    def accounted(self) -> Iterator[None]:
+        """While the machine runs: its time is accounted for, and an exit that nobody has an answer
+        to names the guest and its state."""
+        accounting = self.accounting
+        seconds = self.host.guest_seconds if self.host is not None else 0.0
+        accounting.begin()
+        try:
+            yield
+        except UnhandledExitError as unhandled:
+            raise UnhandledExitError(f"{self.name}: {unhandled} ({self._where()})") from None
+        finally:
+            accounting.end()
+            if self.host is not None:
+                accounting.guest_seconds += self.host.guest_seconds - seconds
+            else:
+                accounting.guest_seconds = accounting.total_seconds
+
     def run(
         self,
         budget: int | None = None,
@@ -216,19 +243,11 @@ class VirtualMachine:
     ) -> Run:
         """Run for so many clocks of guest time at most. runner: what runs the machine, if not its
         own `run` (a session at a terminal; None from it means that the user quits)."""
-        accounting = self.accounting
-        seconds = self.host.guest_seconds if self.host is not None else 0.0
-        accounting.begin()
         try:
-            return Run(self.machine.run(budget) if runner is None else runner(budget))
+            with self.accounted():
+                return Run(self.machine.run(budget) if runner is None else runner(budget))
         except UnhandledExitError as unhandled:
-            return Run(None, f"{self.name}: {unhandled} ({self._where()})")
-        finally:
-            accounting.end()
-            if self.host is not None:
-                accounting.guest_seconds += self.host.guest_seconds - seconds
-            else:
-                accounting.guest_seconds = accounting.total_seconds
+            return Run(None, str(unhandled))
 
     def _where(self) -> str:
         hart = self.machine.hart

@@ -16,7 +16,8 @@ from contextlib import contextmanager
 from gdbstub import Session
 from gdbstub.packet import frame
 from rvemu import machine as machines
-from rvemu.debug import motion
+from rvemu.debug import target as targets
+from rvemu.debug.process import Process
 from rvemu.debug.target import DebugTarget
 from tests.debug.small import COUNTING, ECALL, WFI, jump, small_machine
 from tests.gdbstub.fuzz import PIECES, on_the_wire
@@ -52,18 +53,18 @@ def new_target(rng: random.Random) -> DebugTarget:
         hart["pmpaddr0"], hart["pmpcfg0"] = (1 << 54) - 1, 0x1F
         hart["mtvec"] = 0x8000_0000
         hart.mode = rng.choice(("M", "U", "VS"))
-    return DebugTarget(machine)
+    return DebugTarget(Process(machine))
 
 
 @contextmanager
 def _short_slices() -> Iterator[None]:
     """The guest has little time for each packet."""
-    before = machines.SLICES["native"], motion.SLICE
-    machines.SLICES["native"], motion.SLICE = 200, 0.00005
+    before = machines.SLICES["native"], targets.SLICE
+    machines.SLICES["native"], targets.SLICE = 200, 0.00005
     try:
         yield
     finally:
-        machines.SLICES["native"], motion.SLICE = before
+        machines.SLICES["native"], targets.SLICE = before
 
 
 def fuzz(packets: int, seed: int) -> int:
@@ -77,7 +78,7 @@ def fuzz(packets: int, seed: int) -> int:
             count = min(_PACKETS_IN_A_SESSION, packets - done)
             done += _one_session(rng, target, count)
             target.close()
-            hooks = target.machine.hooks
+            hooks = target.processes[0].machine.hooks
             assert not (hooks.point or hooks.trap or hooks.before or hooks.after)
             if sessions % 20 == 0:
                 gc.collect()  # a machine is large, and made of few objects

@@ -13,6 +13,7 @@ import pytest
 from pygdbmi.gdbcontroller import GdbController
 
 from gdbstub import CONTINUE, Server
+from rvemu.debug.process import Process
 from rvemu.debug.pump import serve_once
 from rvemu.debug.target import DebugTarget
 from rvemu.guests import SOURCES, find_guest
@@ -29,11 +30,11 @@ LIMIT = 20.0  # seconds for one command, or for the guest to stop
 
 
 class Served:
-    """A machine that waits for a debugger at `address`, and runs in a thread."""
+    """A target that waits for a debugger at `address`, and runs in a thread."""
 
-    def __init__(self, machine: Machine, path: Path | None, **options: Any) -> None:
-        self.machine = machine
-        self.target = DebugTarget(machine, path)
+    def __init__(self, target: DebugTarget, **options: Any) -> None:
+        self.target = target
+        self.machine = target.processes[0].machine
         self.server = Server(self.target, "127.0.0.1:0", wait=True, **options)
         self.target.resume(dict.fromkeys(self.target.threads(), CONTINUE))
         self.failure: BaseException | None = None
@@ -62,12 +63,18 @@ class Served:
 
 
 @contextlib.contextmanager
-def served(machine: Machine, path: Path | None = None, **options: Any) -> Iterator[Served]:
-    running = Served(machine, path, **options)
+def serving(target: DebugTarget, **options: Any) -> Iterator[Served]:
+    running = Served(target, **options)
     try:
         yield running
     finally:
         running.close()
+
+
+@contextlib.contextmanager
+def served(machine: Machine, path: Path | None = None) -> Iterator[Served]:
+    with serving(DebugTarget(Process(machine, path))) as running:
+        yield running
 
 
 @contextlib.contextmanager

@@ -41,7 +41,7 @@ def gdb(address: str, *commands: str) -> str:
 
 
 def waiting(path: Path) -> None:
-    until = time.monotonic() + 20
+    until = time.monotonic() + 60
     while not path.exists():
         assert time.monotonic() < until
         time.sleep(0.02)

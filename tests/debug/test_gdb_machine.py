@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from rvemu.debug.process import Process
+from rvemu.debug.target import DebugTarget
 from rvemu.guests import find_guest
 from rvemu.machine import Machine
-from tests.debug.gdb import Gdb, Served, attached, needs_gdb, serve_guest, served
+from tests.debug.gdb import Gdb, attached, needs_gdb, serve_guest, served, serving
 from tests.debug.small import BASE, COUNTING, DATA, ECALL, NOP, WFI, jump, place, small_machine
 from tests.debug.test_points import sv39
 
@@ -291,7 +293,7 @@ def test_what_a_debugger_switched_on_ends_when_it_leaves() -> None:
         before = machine.now
         time.sleep(0.2)
         assert machine.now > before
-        assert not running.target.memory.physical and not machine.hooks.trap
+        assert not running.target.processes[0].memory.physical and not machine.hooks.trap
 
 
 def test_a_guest_that_is_traced_can_be_interrupted() -> None:
@@ -330,8 +332,7 @@ def test_kill_and_run_again() -> None:
 @pytest.mark.parametrize("loss", ["continue", "stop"])
 def test_a_gdb_that_vanishes(loss: str) -> None:
     machine = small_machine("native")
-    running = Served(machine, None, on_loss=loss)
-    try:
+    with serving(DebugTarget(Process(machine)), on_loss=loss) as running:
         gdb = Gdb()
         gdb.attach(running)
         gdb.command(f"break *{BASE + 4:#x}")
@@ -341,8 +342,6 @@ def test_a_gdb_that_vanishes(loss: str) -> None:
         before = machine.hart["t0"]
         time.sleep(0.2)
         assert (machine.hart["t0"] > before) == (loss == "continue")
-    finally:
-        running.close()
 
 
 def test_what_cannot_be_is_an_error_and_no_harm() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from gdbstub import CONTINUE, Server
+from rvemu.debug.process import Process
 from rvemu.debug.target import DebugTarget
 from rvemu.guests import find_guest
 from rvemu.machine import Machine
@@ -44,7 +45,7 @@ def seconds_plain(iterations: int) -> float:
 
 def seconds_debugged(iterations: int, *commands: str) -> float:
     machine, path = bench(iterations)
-    target = DebugTarget(machine, path)
+    target = DebugTarget(Process(machine, path))
     target.resume(dict.fromkeys(target.threads(), CONTINUE))
     with Server(target, "127.0.0.1:0", wait=True) as server:
         process = subprocess.Popen(

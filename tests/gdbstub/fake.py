@@ -154,10 +154,19 @@ class FakeLifecycle:
         self.target = target
         self.killed: list[int] = []
         self.restarts = 0
+        self.names: list[str] = []  # of what was to be run
 
     def kill(self, process: int) -> None:
         self.killed.append(process)
         self.target.remove(process)
+
+    def run(self, name: str) -> int:
+        if not self.killed:
+            raise TargetError("no process has ended")
+        self.names.append(name)
+        process = self.killed.pop()
+        self.target.harts[ThreadId(process, 1)] = Thread()
+        return process
 
     def restart(self) -> None:
         self.restarts += 1

@@ -166,6 +166,8 @@ def test_threads() -> None:
     assert client.ask(b"qC") == b"QC1"
     client.announce()
     assert client.ask(b"qC") == b"QCp1.1"
+    assert client.ask(b"qfThreadInfo") == b"mp1.1,p1.2"
+    client.ask(b"vAttach;2")
     assert client.ask(b"qfThreadInfo") == b"mp1.1,p1.2,p2.1,p2.2"
     assert client.ask(b"qsThreadInfo") == b"l"
     assert client.ask(b"Tp2.2") == b"OK"

@@ -23,8 +23,12 @@ ONE, TWO = ThreadId(1, 1), ThreadId(1, 2)
 
 
 def attach(threads: int = 1, processes: int = 1) -> Client:
+    """A client that is attached to all processes, and means the first."""
     client = Client(FakeTarget(threads, processes))
     client.announce()
+    for process in range(2, processes + 1):
+        client.ask(b"vAttach;%x" % process)
+    client.ask(b"Hgp1.1")
     return client
 
 
@@ -347,6 +351,49 @@ def test_detach_and_attach_one_process() -> None:
     assert not client.session.open
 
 
+def test_a_process_that_is_not_attached_to_follows_the_others() -> None:
+    """It stands still with them and goes on with them, and the client hears nothing of it."""
+    client = Client(FakeTarget(1, 3))
+    client.announce()
+    other, third = ThreadId(2, 1), ThreadId(3, 1)
+    client.ask(b"vCont;c:p1.-1")
+    assert client.target.running() == [ONE, other, third]
+    client.send(b"\x03")
+    assert b"thread:p1.1;" in client.replies()[0]
+    assert client.target.running() == []
+    client.ask(b"vCont;c:p1.-1")
+    client.session.report(Exited(3))
+    client.target.remove(3)
+    assert client.replies() == []
+    client.send(b"\x03")
+    client.replies()
+    assert (client.ask(b"vAttach;2") or b"").startswith(b"T00thread:p2.1;")
+    client.ask(b"vCont;c:p1.-1")
+    assert client.target.running() == [ONE]
+
+
+def test_a_process_that_is_not_attached_to_goes_on_when_the_client_leaves() -> None:
+    for leave in (b"D;1", b"k", b"vKill;1"):
+        client = Client(FakeTarget(1, 2))
+        client.announce()
+        client.ask(leave)
+        assert client.session.status is Status.DETACHED and client.session.running
+        assert ThreadId(2, 1) in client.target.running()
+    client = Client(FakeTarget(1, 2))
+    client.session.lose(resume=True)
+    assert client.target.running() == [ONE, ThreadId(2, 1)]
+
+
+def test_a_process_that_is_not_attached_to_runs_by_itself_in_non_stop() -> None:
+    client = Client(FakeTarget(1, 2))
+    client.announce()
+    client.ask(b"QNonStop:1")
+    assert client.target.running() == []
+    client.ask(b"vCont;c:p1.1")
+    client.ask(b"vCont;t:p1.1")
+    assert client.target.running() == [ThreadId(2, 1)] and client.session.running
+
+
 def test_kill() -> None:
     client = attach(1, 2)
     assert client.ask(b"k") is None
@@ -380,11 +427,26 @@ def test_restart() -> None:
     assert pc_of(client.ask(b"?") or b"") == CODE
     client.ask(b"vCont;c")
     client.run(2)
-    assert (client.ask(b"vRun;") or b"").startswith(b"T05")
-    assert pc_of(client.go(b"vCont;s")) == CODE + 4
+    client.send(b"\x03")
+    client.replies()
+    assert (client.ask(b"vRun;") or b"").startswith(b"E."), "it has not ended"
     assert client.ask(b"vKill;1") == b"OK"
     assert client.session.open, "an extended client may run it again"
     assert (client.ask(b"vRun;61;62") or b"").startswith(b"T05")
+    assert client.target.life.names == ["a"]
+    assert pc_of(client.go(b"vCont;s")) == CODE + 4
+
+
+def test_one_of_two_processes_is_run_again() -> None:
+    client = attach(1, 2)
+    client.ask(b"!")
+    client.ask(b"Hgp1.1")
+    client.go(b"vCont;s:p1.1")
+    assert client.ask(b"vKill;2") == b"OK"
+    assert b"thread:p2.1;" in (client.ask(b"vRun;") or b"")
+    assert client.ask(b"qC") == b"QCp2.1"
+    client.ask(b"Hgp1.1")
+    assert pc_of(client.ask(b"?") or b"") == CODE + 4, "the other one stays as it is"
 
 
 def test_lost_connection() -> None:
