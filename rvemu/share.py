@@ -1,10 +1,8 @@
-"""A folder of the host's, served read-only by the 9P2000.L protocol.
+"""A folder of the host's, served by the 9P2000.L protocol, read-only or for writing.
 
 The client is not trusted. Files are reached from the folder's own descriptor, one name at a time
 and without following links, so that nothing outside of it can be; only regular files and folders
-are opened. Whatever would change something fails with EROFS.
-
-Source: the protocol's description in diod, and Linux's include/net/9p/9p.h.
+are opened. What may be changed is in `rvemu.share_changes`; read-only, all of it fails with EROFS.
 """
 
 # construct is not typed.
@@ -17,25 +15,27 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
-from enum import IntEnum
-from typing import Any
+from typing import Any, NamedTuple
 
-from construct import (
-    Array,
-    ConstructError,
-    GreedyBytes,
-    Int8ul,
-    Int16ul,
-    Int32ul,
-    Int64ul,
-    Prefixed,
-    PrefixedArray,
-    Struct,
-)
+from construct import ConstructError, Int16ul, Int32ul, PrefixedArray
 
+from rvemu import share_changes as changes
 from rvemu.errors import RvemuError
-
-VERSION = b"9P2000.L"
+from rvemu.keyvalues import Options
+from rvemu.p9_messages import (
+    CHANGES,
+    ENTRY,
+    HEADER,
+    QID,
+    REMOVE_FOLDER,
+    REQUESTS,
+    STRING,
+    VERSION,
+    Message,
+    attributes,
+    file_system,
+    qid,
+)
 
 #: Bytes of the largest message that is offered, and of the smallest that is accepted.
 MAX_MESSAGE = 512 << 10
@@ -50,84 +50,32 @@ _LINUX = hasattr(os, "O_PATH")
 #: To open a file, if it is no link, only to name it.
 _NAMED = getattr(os, "O_PATH", 0) | getattr(os, "O_NOFOLLOW", 0) | os.O_CLOEXEC
 
-_STRING = Prefixed(Int16ul, GreedyBytes)
-_HEADER = Struct("size" / Int32ul, "type" / Int8ul, "tag" / Int16ul)
-_QID = Struct("type" / Int8ul, "version" / Int32ul, "path" / Int64ul)
-_TIME = Struct("seconds" / Int64ul, "nanoseconds" / Int64ul)
+_Names = tuple[bytes, ...]
 
 
-class Message(IntEnum):
-    """Requests. An answer's type is one more."""
+class ShareOptions(NamedTuple):
+    """What a user says of a folder."""
 
-    ERROR = 6  # only its answer exists
-    STATFS = 8
-    OPEN = 12
-    READLINK = 22
-    GETATTR = 24
-    READDIR = 40
-    FSYNC = 50
-    VERSION = 100
-    ATTACH = 104
-    FLUSH = 108
-    WALK = 110
-    READ = 116
-    CLUNK = 120
-    REMOVE = 122
+    path: str
+    writable: bool = False
 
-
-# Requests that change something: lcreate, symlink, mknod, rename, setattr, xattrcreate, link,
-# mkdir, renameat, unlinkat, write.
-_CHANGES = frozenset([14, 16, 18, 20, 26, 32, 70, 72, 74, 76, 118])
-
-_FID = Struct("fid" / Int32ul)
-_REQUESTS = {
-    Message.STATFS: _FID,
-    Message.OPEN: Struct("fid" / Int32ul, "flags" / Int32ul),
-    Message.READLINK: _FID,
-    Message.GETATTR: Struct("fid" / Int32ul, "mask" / Int64ul),
-    Message.READDIR: Struct("fid" / Int32ul, "offset" / Int64ul, "count" / Int32ul),
-    Message.FSYNC: _FID,
-    Message.VERSION: Struct("msize" / Int32ul, "version" / _STRING),
-    Message.ATTACH: Struct("fid" / Int32ul, "afid" / Int32ul, "user" / _STRING, "tree" / _STRING),
-    Message.FLUSH: Struct("oldtag" / Int16ul),
-    Message.WALK: Struct(
-        "fid" / Int32ul, "newfid" / Int32ul, "names" / PrefixedArray(Int16ul, _STRING)
-    ),
-    Message.READ: Struct("fid" / Int32ul, "offset" / Int64ul, "count" / Int32ul),
-    Message.CLUNK: _FID,
-    Message.REMOVE: _FID,
-}
-_STATFS = Struct(
-    "type" / Int32ul,
-    "bsize" / Int32ul,
-    "counts" / Array(6, Int64ul),
-    "namelen" / Int32ul,
-)
-_GETATTR = Struct(
-    "valid" / Int64ul,
-    "qid" / _QID,
-    "mode" / Int32ul,
-    "uid" / Int32ul,
-    "gid" / Int32ul,
-    "nlink" / Int64ul,
-    "rdev" / Int64ul,
-    "size" / Int64ul,
-    "blksize" / Int64ul,
-    "blocks" / Int64ul,
-    "times" / Array(4, _TIME),
-    "generation" / Int64ul,
-    "data_version" / Int64ul,
-)
-_ENTRY = Struct("qid" / _QID, "offset" / Int64ul, "type" / Int8ul, "name" / _STRING)
-_VALID = 0x7FF  # all but birth time, generation and version of the data
-_MAGIC = 0x0102_1997  # V9FS_MAGIC, as the type of the file system
+    @staticmethod
+    def parse(text: str) -> ShareOptions:
+        """Options such as `FOLDER,writable=on`. Raises `RvemuError`."""
+        options = Options.parse("--share", text, first="path")
+        path = options.take("path")
+        if not path:
+            raise options.error("it names no folder", "--share FOLDER")
+        parsed = ShareOptions(path, options.switch("writable"))
+        options.finish()
+        return parsed
 
 
 class _File:
     """A file that the client holds, by its names from the folder down. It costs no descriptor
     unless it is open."""
 
-    def __init__(self, names: tuple[bytes, ...]) -> None:
+    def __init__(self, names: _Names) -> None:
         self.names = names
         self.opened: int | None = None
         self.entries: list[bytes] = []  # of an opened folder
@@ -137,16 +85,11 @@ class _File:
             os.close(self.opened)
 
 
-def _qid(status: os.stat_result) -> dict[str, int]:
-    kind = {stat.S_IFDIR: 0x80, stat.S_IFLNK: 0x02}.get(stat.S_IFMT(status.st_mode), 0)
-    path = (status.st_ino ^ status.st_dev << 48) & 0xFFFF_FFFF_FFFF_FFFF
-    return {"type": kind, "version": status.st_mtime_ns & 0xFFFF_FFFF, "path": path}
-
-
 class Share:
     """Serves a folder. Raises `RvemuError` where there is none, or the host is not Linux."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, writable: bool = False) -> None:
+        self.writable = writable
         if not _LINUX:
             raise RvemuError("--share: only a Linux host can share folders safely")
         try:
@@ -167,32 +110,34 @@ class Share:
 
     def answer(self, message: bytes, room: int) -> bytes:
         """The answer to a message: at most `room` bytes, which must hold an error."""
-        header = _HEADER.parse(message.ljust(_HEADER.sizeof(), b"\0"))
+        header = HEADER.parse(message.ljust(HEADER.sizeof(), b"\0"))
         try:
-            body = self._answer(header.type, message[_HEADER.sizeof() :], min(room, self._limit))
+            body = self._answer(header.type, message[HEADER.sizeof() :], min(room, self._limit))
             kind = header.type + 1
-            if _HEADER.sizeof() + len(body) > room:
+            if HEADER.sizeof() + len(body) > room:
                 raise OSError(errno.EMSGSIZE, "room")
         except OSError as error:
             kind, body = Message.ERROR + 1, Int32ul.build(error.errno or errno.EIO)
         except (ConstructError, UnicodeError, ValueError):
             kind, body = Message.ERROR + 1, Int32ul.build(errno.EPROTO)
-        size = _HEADER.sizeof() + len(body)
-        return bytes(_HEADER.build({"size": size, "type": kind, "tag": header.tag}) + body)
+        size = HEADER.sizeof() + len(body)
+        return bytes(HEADER.build({"size": size, "type": kind, "tag": header.tag}) + body)
 
     def _answer(self, kind: int, data: bytes, room: int) -> bytes:
         """The body of an answer; `room` is that for the whole of it."""
-        if kind in _CHANGES:
+        if kind in CHANGES and not self.writable:
             raise OSError(errno.EROFS, "read-only")
-        if kind not in _REQUESTS:
+        if kind in (Message.MKNOD, Message.LINK):
+            raise OSError(errno.EPERM, "not here")
+        if kind not in REQUESTS:
             raise OSError(errno.EOPNOTSUPP, "unknown")
-        request = _REQUESTS[Message(kind)].parse(data)
+        request = REQUESTS[Message(kind)].parse(data)
         match kind:
             case Message.VERSION:
                 return self._version(request)
             case Message.ATTACH:
                 self._hold(request.fid, _File(()))
-                return bytes(_QID.build(_qid(os.fstat(self._root))))
+                return bytes(QID.build(qid(os.fstat(self._root))))
             case Message.FLUSH:
                 return b""  # Every request has been answered before the next is seen.
             case Message.WALK:
@@ -200,10 +145,12 @@ class Share:
             case Message.CLUNK:
                 del self._fids[self._known(request.fid)]
                 return b""
-            case Message.REMOVE:  # it forgets the file in any case
-                del self._fids[self._known(request.fid)]
-                raise OSError(errno.EROFS, "read-only")
-        return self._ask(kind, self._fids[self._known(request.fid)], request, room)
+            case Message.REMOVE:
+                return self._remove(self._fids.pop(self._known(request.fid)))
+        file = self._fids[self._known(request.fid)]
+        if kind in CHANGES:
+            return self._change(kind, file, request)
+        return self._ask(kind, file, request, room)
 
     def _ask(self, kind: int, file: _File, request: Any, room: int) -> bytes:
         """Answer a request about a file."""
@@ -212,22 +159,66 @@ class Share:
                 return _read(file, request, room)
             case Message.READDIR:
                 return self._read_folder(file, request, room)
-        with self._reached(file.names) as descriptor:
+            case Message.FSYNC:
+                if self.writable and file.opened is not None:
+                    os.fsync(file.opened)
+                return b""
+        with self._descriptor(file) as descriptor:
             match kind:
                 case Message.OPEN:
                     return self._open(file, descriptor, request.flags)
                 case Message.GETATTR:
-                    return _attributes(os.fstat(descriptor))
+                    return attributes(os.fstat(descriptor))
                 case Message.READLINK:
                     if not stat.S_ISLNK(os.fstat(descriptor).st_mode):
                         raise OSError(errno.EINVAL, "no link")
-                    return bytes(_STRING.build(os.readlink(b"", dir_fd=descriptor)))
-                case Message.STATFS:
-                    return _file_system(os.fstatvfs(descriptor))
-        return b""  # FSYNC
+                    return bytes(STRING.build(os.readlink(b"", dir_fd=descriptor)))
+                case _:
+                    assert kind == Message.STATFS
+                    return file_system(os.fstatvfs(descriptor))
+
+    def _change(self, kind: int, file: _File, request: Any) -> bytes:
+        """Do what changes something: in a folder, or to a file."""
+        match kind:
+            case Message.WRITE:
+                count = changes.write(file.opened, request.offset, request.data)
+                return bytes(Int32ul.build(count))
+            case Message.SETATTR:
+                with self._descriptor(file) as descriptor:
+                    changes.set_attributes(descriptor, request)
+                return b""
+            case Message.CREATE:
+                return self._create(file, request)
+            case Message.RENAME:
+                target = self._fids[self._known(request.folder)]
+                return self._rename(file.names, _below(target, request.name))
+            case Message.RENAMEAT:
+                target = self._fids[self._known(request.new_folder)]
+                return self._rename(_below(file, request.name), _below(target, request.new_name))
+        names = _below(file, request.name)
+        with self._reached(file.names) as folder:
+            match kind:
+                case Message.UNLINKAT:
+                    changes.remove(folder, request.name, request.flags)
+                    return b""
+                case Message.MKDIR:
+                    changes.make_folder(folder, request.name, request.mode)
+                case _:
+                    assert kind == Message.SYMLINK
+                    changes.make_link(folder, request.name, request.target)
+        return bytes(QID.build(qid(self._status(names))))
 
     @contextlib.contextmanager
-    def _reached(self, names: tuple[bytes, ...]) -> Iterator[int]:
+    def _descriptor(self, file: _File) -> Iterator[int]:
+        """A descriptor of a file: an open one need not have its name any more."""
+        if file.opened is not None:
+            yield file.opened
+            return
+        with self._reached(file.names) as descriptor:
+            yield descriptor
+
+    @contextlib.contextmanager
+    def _reached(self, names: _Names) -> Iterator[int]:
         """A descriptor that names a file."""
         descriptor = os.dup(self._root)
         try:
@@ -239,7 +230,7 @@ class Share:
         finally:
             os.close(descriptor)
 
-    def _status(self, names: tuple[bytes, ...]) -> os.stat_result:
+    def _status(self, names: _Names) -> os.stat_result:
         with self._reached(names) as descriptor:
             return os.fstat(descriptor)
 
@@ -261,7 +252,7 @@ class Share:
             raise OSError(errno.EMSGSIZE, "msize")
         self._limit = min(request.msize, MAX_MESSAGE)
         version = VERSION if request.version == VERSION else b"unknown"
-        return bytes(_REQUESTS[Message.VERSION].build({"msize": self._limit, "version": version}))
+        return bytes(REQUESTS[Message.VERSION].build({"msize": self._limit, "version": version}))
 
     def _walk(self, request: Any) -> bytes:
         file = self._fids[self._known(request.fid)]
@@ -272,7 +263,7 @@ class Share:
         for name in request.names:
             try:
                 names = _step(names, name)
-                qids.append(_qid(self._status(names)))
+                qids.append(qid(self._status(names)))
             except OSError:
                 if not qids:
                     raise
@@ -281,20 +272,65 @@ class Share:
             if request.newfid == request.fid:
                 del self._fids[request.fid]
             self._hold(request.newfid, _File(names))
-        return bytes(PrefixedArray(Int16ul, _QID).build(qids))
+        return bytes(PrefixedArray(Int16ul, QID).build(qids))
 
     def _open(self, file: _File, descriptor: int, flags: int) -> bytes:
-        if flags & os.O_ACCMODE != os.O_RDONLY or flags & os.O_TRUNC:
-            raise OSError(errno.EROFS, "read-only")
         status = os.fstat(descriptor)
+        if flags & os.O_ACCMODE != os.O_RDONLY or flags & os.O_TRUNC:
+            if not self.writable:
+                raise OSError(errno.EROFS, "read-only")
+            changes.check_writable(status)
         if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
             raise OSError(errno.EACCES, "no regular file")
+        self._check_open(file)
+        access = flags & (os.O_ACCMODE | os.O_TRUNC)
+        file.opened = os.open(changes.path_of(descriptor), access | os.O_CLOEXEC)
+        return bytes(QID.build(qid(status)) + Int32ul.build(0))
+
+    def _check_open(self, file: _File) -> None:
+        """Refuse to open a file that is open, or one too many."""
         if file.opened is not None:
             raise OSError(errno.EBADF, "open")
         if sum(each.opened is not None for each in self._fids.values()) >= MAX_OPEN:
             raise OSError(errno.EMFILE, "open files")
-        file.opened = os.open(f"/proc/self/fd/{descriptor}", os.O_RDONLY | os.O_CLOEXEC)
-        return bytes(_QID.build(_qid(status)) + Int32ul.build(0))
+
+    def _create(self, file: _File, request: Any) -> bytes:
+        """Make a file in a folder, which is then what the client holds, and open it. One that is
+        there already is opened, unless the client forbids it."""
+        names = _below(file, request.name)
+        self._check_open(file)
+        try:
+            with self._reached(file.names) as folder:
+                access = request.flags & os.O_ACCMODE
+                file.opened = changes.create(folder, request.name, access, request.mode)
+        except FileExistsError:
+            if request.flags & os.O_EXCL:
+                raise
+            with self._reached(names) as descriptor:
+                self._open(file, descriptor, request.flags)
+        file.names = names
+        assert file.opened is not None
+        return bytes(QID.build(qid(os.fstat(file.opened))) + Int32ul.build(0))
+
+    def _remove(self, file: _File) -> bytes:
+        """Remove a file that the client held until now."""
+        if not self.writable:
+            raise OSError(errno.EROFS, "read-only")
+        with self._reached(file.names[:-1]) as folder:
+            is_folder = stat.S_ISDIR(self._status(file.names).st_mode)
+            name = _name_of(file.names)
+            changes.remove(folder, name, REMOVE_FOLDER if is_folder else 0)
+        return b""
+
+    def _rename(self, old: _Names, new: _Names) -> bytes:
+        """Move a file. What the client holds of it moves along."""
+        with self._reached(old[:-1]) as source, self._reached(new[:-1]) as target:
+            os.rename(_name_of(old), _name_of(new), src_dir_fd=source, dst_dir_fd=target)
+        for file in self._fids.values():
+            moved = (*new, *file.names[len(old) :])
+            if file.names[: len(old)] == old and len(moved) <= MAX_DEPTH:
+                file.names = moved
+        return b""
 
     def _read_folder(self, file: _File, request: Any, room: int) -> bytes:
         """Entries from a number on: their order is that of their names."""
@@ -304,7 +340,7 @@ class Share:
             with os.scandir(file.opened) as found:
                 names = sorted(os.fsencode(each.name) for each in found)
             file.entries = [b".", b"..", *names]
-        count = min(request.count, room - _HEADER.sizeof() - 4)
+        count = min(request.count, room - HEADER.sizeof() - 4)
         data = bytearray()
         for n in range(min(request.offset, len(file.entries)), len(file.entries)):
             entry = self._entry(file, n)
@@ -325,15 +361,15 @@ class Share:
         except OSError:
             return b""
         fields = {
-            "qid": _qid(status),
+            "qid": qid(status),
             "offset": number + 1,
             "type": stat.S_IFMT(status.st_mode) >> 12,
             "name": name,
         }
-        return bytes(_ENTRY.build(fields))
+        return bytes(ENTRY.build(fields))
 
 
-def _step(names: tuple[bytes, ...], name: bytes) -> tuple[bytes, ...]:
+def _step(names: _Names, name: bytes) -> _Names:
     """Where a name leads from a folder; never above the one that is shared."""
     if name == b"..":
         return names[:-1]
@@ -344,43 +380,23 @@ def _step(names: tuple[bytes, ...], name: bytes) -> tuple[bytes, ...]:
     return (*names, name)
 
 
+def _below(folder: _File, name: bytes) -> _Names:
+    """The names of something in a folder."""
+    if name == b"..":
+        raise OSError(errno.EINVAL, "name")
+    return _step(folder.names, name)
+
+
+def _name_of(names: _Names) -> bytes:
+    """A file's name in its folder. The folder that is shared has none."""
+    if not names:
+        raise OSError(errno.EBUSY, "the folder itself")
+    return names[-1]
+
+
 def _read(file: _File, request: Any, room: int) -> bytes:
     if file.opened is None:
         raise OSError(errno.EBADF, "not open")
-    count = min(request.count, room - _HEADER.sizeof() - 4)
+    count = min(request.count, room - HEADER.sizeof() - 4)
     data = os.pread(file.opened, count, min(request.offset, (1 << 63) - 1 - count))
     return bytes(Int32ul.build(len(data)) + data)
-
-
-def _attributes(status: os.stat_result) -> bytes:
-    times = (status.st_atime_ns, status.st_mtime_ns, status.st_ctime_ns, 0)
-    fields = {
-        "valid": _VALID,
-        "qid": _qid(status),
-        "mode": status.st_mode,
-        "uid": status.st_uid,
-        "gid": status.st_gid,
-        "nlink": status.st_nlink,
-        "rdev": 0,
-        "size": status.st_size,
-        "blksize": status.st_blksize,
-        "blocks": status.st_blocks,
-        "times": [
-            {"seconds": time // 10**9 & (1 << 64) - 1, "nanoseconds": time % 10**9}
-            for time in times
-        ],
-        "generation": 0,
-        "data_version": 0,
-    }
-    return bytes(_GETATTR.build(fields))
-
-
-def _file_system(found: os.statvfs_result) -> bytes:
-    counts = [found.f_blocks, found.f_bfree, found.f_bavail, found.f_files, found.f_ffree, 0]
-    fields = {
-        "type": _MAGIC,
-        "bsize": found.f_bsize,
-        "counts": counts,
-        "namelen": found.f_namemax,
-    }
-    return bytes(_STATFS.build(fields))

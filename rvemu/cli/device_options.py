@@ -32,9 +32,9 @@ def add_device_options(parser: argparse.ArgumentParser) -> None:
         "--share",
         action="append",
         default=[],
-        metavar="FOLDER",
-        help="a folder of the host's that the guest may read, by 9P; the first one's tag is "
-        "share0, the second one's share1...",
+        metavar="FOLDER[,writable=on]",
+        help="a folder of the host's that the guest may read, and write if that is said, by 9P; "
+        "the first one's tag is share0, the second one's share1...",
     )
     add(
         "--rng",
@@ -90,8 +90,8 @@ def devices(arguments: argparse.Namespace, machine: Machine) -> Iterator[None]:
             stack.enter_context(drives(wanted, snapshot=arguments.snapshot))
         for n, text in enumerate(arguments.netdev):
             _plug_network(text, n, machine, stack)
-        for n, folder in enumerate(arguments.share):
-            _plug_share(folder, n, machine, stack)
+        for n, text in enumerate(arguments.share):
+            _plug_share(text, n, machine, stack)
         if arguments.virtio_console:
             from rvemu.devices.virtio.console import Console
 
@@ -127,11 +127,12 @@ def _plug_network(text: str, n: int, machine: Machine, stack: contextlib.ExitSta
     machine.plug(network.device, network)
 
 
-def _plug_share(folder: str, n: int, machine: Machine, stack: contextlib.ExitStack) -> None:
+def _plug_share(text: str, n: int, machine: Machine, stack: contextlib.ExitStack) -> None:
     from rvemu.devices.virtio.p9 import P9
-    from rvemu.share import Share
+    from rvemu.share import Share, ShareOptions
 
-    share = Share(folder)
+    options = ShareOptions.parse(text)
+    share = Share(options.path, writable=options.writable)
     stack.callback(share.close)
     machine.plug(P9(share, f"share{n}"))
 

@@ -112,12 +112,36 @@ def test_a_file_over_the_network(linux: Linux, web: tuple[Path, int]) -> None:
     assert "default via 10.0.2.2 dev eth0" in text
 
 
-def test_a_folder_and_random_numbers(linux: Linux, tmp_path: Path) -> None:
-    (tmp_path / "note").write_text("from the host\n")
+# What people do with files, and with folders of them.
+CHANGES = """
+    cd /mnt && echo one > one && echo two >> one && sed -i s/one/three/ one && chmod 741 one &&
+    cp -r /etc etc && mv etc moved && mv one moved/first && cp -r moved gone && rm -r gone &&
+    dd if=/bin/busybox of=copy bs=1M conv=fsync 2>/dev/null && truncate -s 100000 copy &&
+    ln -s moved/first link && cat link && touch -d '2001-02-03 04:05:06' moved/first &&
+    (sleep 0; ls /proc/self/fd >/dev/null) 3> open && rm open &&
+    ! ln -s /etc/passwd out && ! mknod pipe p && ! mknod null c 1 3 && echo done
+"""
+
+
+def test_folders_and_random_numbers(linux: Linux, tmp_path: Path) -> None:
+    given, changed = tmp_path / "given", tmp_path / "changed"
+    given.mkdir()
+    changed.mkdir()
+    (given / "note").write_text("from the host\n")
     text = run(
         linux,
-        "mount -t 9p -o trans=virtio,version=9p2000.L,ro share0 /mnt && cat /mnt/note; "
-        "head -c 1000 /dev/hwrng | wc -c",
-        *("--share", str(tmp_path), "--rng"),
+        "mount -t 9p -o trans=virtio,version=9p2000.L,ro share0 /root && cat /root/note; "
+        "mount -t 9p -o trans=virtio,version=9p2000.L share1 /mnt; "
+        f"{' '.join(CHANGES.split())}; head -c 1000 /dev/hwrng | wc -c",
+        *("--share", str(given), "--share", f"{changed},writable=on", "--rng"),
     )
-    assert "\nfrom the host\n1000\n" in text
+    assert "\nfrom the host\n" in text
+    assert "\nthree\ntwo\n" in text
+    assert "\ndone\n1000\n" in text
+    assert sorted(path.name for path in changed.iterdir()) == ["copy", "link", "moved"]
+    first = changed / "moved" / "first"
+    assert (first.read_text(), first.stat().st_mode) == ("three\ntwo\n", 0o100741)
+    assert first.stat().st_mtime == 981173106
+    assert "interface" in (changed / "moved" / "udhcpc.script").read_text()
+    busybox = linux.kernel.with_name("busybox").read_bytes()
+    assert (changed / "copy").read_bytes() == busybox[:100_000]
