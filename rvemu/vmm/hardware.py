@@ -13,15 +13,16 @@ from collections.abc import Sequence
 
 from rvemu.hart.exceptions import Cause
 from rvemu.hart.fields import HGATP, MSTATUS
-from rvemu.hart.pmp import pmp_page_permissions
+from rvemu.hart.pmp import pmp_permissions
 from rvemu.hart.state import M_MODE, S_MODE, STOP_OWNED, STOP_WFI, Hart, Shared
 from rvemu.hart.walk import WRITE_TABLE
 from rvemu.lang import put
+from rvemu.memory import PAGE_SIZE
 from rvemu.vmm.control import ControlStructure
 from rvemu.vmm.exits import ExitReason
 from rvemu.vmm.host import ENTER_V, ENTER_V_FENCED, Host, OutOfFrames
 from rvemu.vmm.monitor import PAGE_MASK
-from rvemu.vmm.page_tables import EXECUTE, READ, WRITE, PageTable
+from rvemu.vmm.page_tables import BLOCK, EXECUTE, READ, WRITE, PageTable
 from rvemu.vmm.switch import enter_virtual, leave_virtual, load_virtual, take_hart
 from rvemu.vmm.trap_and_emulate import TrapAndEmulate
 
@@ -46,6 +47,7 @@ class Hardware(TrapAndEmulate):
         self._load = host.bind(load_virtual, p, self.hart)
         self._enter = host.bind(enter_virtual, p, self.hart)
         self._leave = host.bind(leave_virtual, p, self.hart)
+        self._permissions = host.bind(pmp_permissions, self.hart)
         self._table = PageTable(self.frames, 3, wide=True)
         self.hgatp = put(self._table.register(), HGATP.VMID, host.banks)
 
@@ -68,6 +70,8 @@ class Hardware(TrapAndEmulate):
                 self.host.resident = None
             super().advance(h)
             return
+        if self.shadows.frames:  # from here on nobody sees what is stored to the guest's tables
+            self.shadows.forget()
         host = self.host
         p = host.hart
         if host.resident is not self._assisted:
@@ -93,7 +97,7 @@ class Hardware(TrapAndEmulate):
     def _exit(self, h: Hart, p: Hart) -> None:
         cause, value = int(p.scause), int(p.stval)
         if cause in _GUEST_PAGE_FAULTS:
-            self._g_stage_fault(h, int(p.htval) << 2, cause, int(p.htinst))
+            self._g_stage_fault(int(p.htval) << 2, cause, int(p.htinst))
         elif cause in (Cause.ILLEGAL_INSTRUCTION, Cause.VIRTUAL_INSTRUCTION):
             self._emulate(h, value)
         elif cause in (Cause.ECALL_FROM_U, Cause.ECALL_FROM_VS):
@@ -102,18 +106,11 @@ class Hardware(TrapAndEmulate):
             self.note(ExitReason.GUEST_FAULT, value, "delivered to the guest")
             self.interpret()
 
-    def _g_stage_fault(self, h: Hart, address: int, cause: int, instruction: int) -> None:
+    def _g_stage_fault(self, address: int, cause: int, instruction: int) -> None:
         """A guest-physical address is not mapped for what the guest wants of it. instruction:
         htinst, which tells when it is the hart that wants to set A or D in the guest's tables."""
-        page = address & PAGE_MASK
-        needed = _GUEST_PAGE_FAULTS[Cause(cause)]
-        if instruction == WRITE_TABLE:
-            needed = WRITE
-        granted = 0
-        if self.in_ram(page):
-            granted = pmp_page_permissions(h, page, S_MODE) << 1 & (READ | WRITE | EXECUTE)
-            if self.shadows.protected(page) or not granted & READ:
-                granted &= ~WRITE
+        needed = WRITE if instruction == WRITE_TABLE else _GUEST_PAGE_FAULTS[Cause(cause)]
+        granted = self._granted(address & PAGE_MASK, PAGE_SIZE)
         if granted & needed != needed:
             self.note(ExitReason.MMIO, address, "executed by the model, on virtual devices")
             self.interpret()
@@ -121,6 +118,24 @@ class Hardware(TrapAndEmulate):
         self.note(ExitReason.G_STAGE_FAULT, address, "mapped")
         self.accounting.g_stage_pages += 1
         try:
-            self._table.map(page, page + self.to_physical, granted)
+            self._map(address, granted)
         except OutOfFrames:
             self.forget()
+
+    def _granted(self, address: int, size: int) -> int:
+        """What the guest may do with all of a page, or a block, of guest-physical addresses."""
+        if not self.in_ram(address) or not self.in_ram(address + size - 1):
+            return 0
+        granted: int = self._permissions(address, size, S_MODE) << 1 & (READ | WRITE | EXECUTE)
+        if not granted & READ or self.watches(address, size):
+            granted &= ~WRITE
+        return granted
+
+    def _map(self, address: int, granted: int) -> None:
+        """Map the block that an address lies in, if all of it is alike; or else the page."""
+        block, page = address & -BLOCK, address & PAGE_MASK
+        if self._granted(block, BLOCK) == granted and self._table.map_block(
+            block, block + self.to_physical, granted
+        ):
+            return
+        self._table.map(page, page + self.to_physical, granted)

@@ -22,6 +22,7 @@ from rvemu.errors import RvemuError
 from rvemu.hart.csr_environment import write_menvcfg
 from rvemu.hart.decoded import invalidate_physical, release_all_decoded
 from rvemu.hart.interrupts import poll
+from rvemu.hart.pmp import pmp_permissions
 from rvemu.hart.reset import reset
 from rvemu.hart.state import (
     M_MODE,
@@ -32,6 +33,7 @@ from rvemu.hart.state import (
     Hart,
     Shared,
 )
+from rvemu.hart.tlb import flush_all
 from rvemu.lang import M64
 from rvemu.memory import PAGE_SIZE, Ram
 from rvemu.vmm.lookup import changed, forget_step, look_up, set_status
@@ -86,13 +88,13 @@ ENTER_V_FENCED = Entry(VMM_BASE + 0xC0, (_HFENCE_G, _HFENCE_V, _SRET))
 
 # The rest of the VMM's memory is tables: roots of G-stage tables, aligned to 16 KiB; then pages.
 # Each guest has a share of both.
-_ROOTS, _ROOT_SIZE = VMM_BASE + 0x4000, 0x4000
-_PAGES = _ROOTS + _ROOT_SIZE * BANKS
+_ROOTS, ROOT_SIZE = VMM_BASE + 0x4000, 0x4000
+_PAGES = _ROOTS + ROOT_SIZE * BANKS
 _SHARE = (VMM_BASE + VMM_SIZE - _PAGES) // BANKS & -PAGE_SIZE
 
 # The functions that `Host.bind` knows.
 COMPILED = (
-    *(poll, look_up, set_status, changed, forget_step),
+    *(poll, pmp_permissions, flush_all, look_up, set_status, changed, forget_step),
     *(enter_user, leave_user, take_hart, load_virtual, enter_virtual, leave_virtual),
 )
 
@@ -121,7 +123,7 @@ class Frames:
         self.host = host
         first = _PAGES + _SHARE * number
         self._free = list(range(first + _SHARE - PAGE_SIZE, first - PAGE_SIZE, -PAGE_SIZE))
-        self._root = _ROOTS + _ROOT_SIZE * number
+        self._root = _ROOTS + ROOT_SIZE * number
 
     def __len__(self) -> int:
         return len(self._free)
@@ -136,7 +138,7 @@ class Frames:
 
     def take_root(self) -> int:
         """16 cleared KiB for the root of the guest's G-stage table."""
-        self.host.clear(self._root, _ROOT_SIZE)
+        self.host.clear(self._root, ROOT_SIZE)
         return self._root
 
     def give_back(self, pages: Sequence[int]) -> None:

@@ -60,6 +60,7 @@ class Monitor:
         self.stepper = host.engine
         self.stepper.adopt(self.hart)
         self._poll = host.bind(poll, self.hart)
+        self._flush = host.bind(flush_all, self.hart)
         self._stored = Stored()
         self._forget_step = host.bind(forget_step, self.hart, self._stored)
         self.accounting = Accounting()
@@ -137,7 +138,7 @@ class Monitor:
     def _run_observed(self, h: Hart) -> int:
         """Somebody wants to see the guest's translations, which only the model shows."""
         reason = self.model.run(h)
-        flush_all(h)
+        self._flush()
         self.forget()
         return reason
 
@@ -157,6 +158,11 @@ class Monitor:
     def in_ram(self, address: int) -> bool:
         """Whether a guest-physical address is in RAM."""
         return self.ram_base <= address < self.ram_end
+
+    def watches(self, address: int, length: int) -> bool:
+        """Whether words of the host's interface (`tohost`) are among guest-physical addresses."""
+        watched = self.shared.watched
+        return any(word and 0 <= word - address < length for word in (watched[0], watched[1]))
 
     def read_page(self, page: int) -> bytes:
         """A page of the guest's RAM, by its guest-physical address."""
@@ -206,7 +212,7 @@ class Monitor:
             if h.seen_access[n] == STORE
         ]
         h.seen_count = 0
-        flush_all(h)
+        self._flush()
         if stored:
             self.frames_stored(stored)
 

@@ -23,6 +23,7 @@ from rvemu.hart.fields import MODE_SV39, PTE, SATP
 from rvemu.hart.state import U_MODE, Hart
 from rvemu.hart.walk import MAY_STORE, OK
 from rvemu.lang import get
+from rvemu.memory import PAGE_SIZE
 from rvemu.vmm.host import OutOfFrames
 from rvemu.vmm.lookup import Found, Regime, changed, look_up, set_status
 from rvemu.vmm.monitor import PAGE_MASK, Monitor
@@ -215,11 +216,10 @@ class Shadows:
 
     def protected(self, page: int) -> bool:
         """Whether stores to a page must come to the VMM: the guest's page tables, and words of the
-        host's interface (`tohost`)."""
+        host's interface."""
         if page in self.frames or (self.patcher is not None and page in self.patcher.copies):
             return True
-        shared = self._monitor.shared
-        return any(shared.watched[n] & PAGE_MASK == page for n in range(2) if shared.watched[n])
+        return self._monitor.watches(page, PAGE_SIZE)
 
     def _depend(self, physical: int, view: View, address: int) -> None:
         frame = physical & PAGE_MASK
