@@ -1,13 +1,11 @@
 """A Linux to boot: Debian's riscv64 kernel, and an initial file system with busybox.
 
-They are fetched once, by the system's own apt (`rvemu.apt`), and kept in the user's cache. Debian
-builds the drivers of virtio devices as modules: those that rvemu's devices need come along, and the
-first process loads what the devices ask for that it finds.
+They are fetched once, by the system's own apt (`rvemu.apt`), and kept in the user's cache. What the
+initial file system does is in `rvemu.initramfs`.
 """
 
 from __future__ import annotations
 
-import hashlib
 import lzma
 import os
 import re
@@ -17,8 +15,9 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
+from rvemu import initramfs
 from rvemu.apt import Apt, AptError, read_member, read_members
-from rvemu.cpio import archive, character_device, directory, link, plain_file, program
+from rvemu.cpio import archive, directory, plain_file
 from rvemu.errors import RvemuError
 
 SUITE, ARCHITECTURE = "trixie", "riscv64"
@@ -28,85 +27,6 @@ COMMAND_LINE = "console=ttyS0"
 
 #: RAM that this kernel has room in, in bytes.
 MEMORY = 1 << 30
-
-#: What the first process prints when it has mounted what it needs, before the shell starts.
-GREETING = "rvemu: this is busybox on Linux"
-
-# What a machine with any virtio device needs; without it none can be seen.
-_BUS = "virtio_mmio"
-
-# Modules by the device's id (virtio 1.2, 5), in the order in which they need each other. Those that
-# a kernel has built in have no file, and are passed over.
-_DRIVERS = {
-    1: "failover net_failover virtio_net",
-    2: "virtio_blk crc16 crc32c_generic libcrc32c mbcache jbd2 ext4",
-    3: "virtio_console",
-    4: "virtio-rng",
-    9: "netfs 9pnet 9pnet_virtio 9p",
-}
-_MODULES = tuple(" ".join([_BUS, *_DRIVERS.values()]).split())
-
-_CASES = "\n".join(f"        {number:#06x}) load {names} ;;" for number, names in _DRIVERS.items())
-
-# The kernel passes what it does not know on its command line, as run="uname -a", to the first
-# process, as a variable.
-_INIT = f"""\
-#!/bin/busybox sh
-export PATH=/bin HOME=/ TERM=${{TERM:-linux}}
-/bin/busybox --install -s /bin
-mount -t devtmpfs none /dev
-mount -t proc none /proc
-mount -t sysfs none /sys
-load() {{
-    for module; do
-        file=/lib/modules/$module.ko
-        [ -e "$file" ] && insmod "$file" && rm "$file"
-    done
-}}
-if [ -d /lib/modules ]; then
-    load {_BUS}
-    for device in $(cat /sys/bus/virtio/devices/*/device | sort -u); do
-        case $device in
-{_CASES}
-        esac
-    done
-fi
-for card in /sys/class/net/eth*; do
-    [ -e "$card" ] || continue
-    card=${{card##*/}}
-    ifconfig lo up
-    ifconfig "$card" up
-    udhcpc -i "$card" -n -q -t 3 -T 1 -s /etc/udhcpc.script >/dev/null 2>&1 ||
-        echo "rvemu: $card: no answer from DHCP"
-done
-# A virtio console has the input, and knows how large the terminal is; a UART has to be told.
-session="setsid cttyhack"
-if [ -c /dev/hvc0 ]; then
-    exec </dev/hvc0 >/dev/hvc0 2>&1
-    session="setsid -c"
-elif [ -n "$rows" ]; then
-    stty rows "$rows" cols "$columns"
-fi
-echo "{GREETING} $(uname -r)"
-if [ -n "$run" ]; then
-    sh -c "$run"
-else
-    $session sh
-fi
-poweroff -f
-"""
-
-_DHCP = """\
-#!/bin/sh
-[ "$1" = bound ] || exit 0
-ifconfig "$interface" "$ip" netmask "$subnet"
-for address in $router; do
-    route add default gw "$address" dev "$interface"
-done
-for address in $dns; do
-    echo "nameserver $address"
-done >> /etc/resolv.conf
-"""
 
 # What is kept: the modules as an archive, decompressed. The initial RAM disk is made from them and
 # busybox again by each version of rvemu.
@@ -128,17 +48,16 @@ def find_linux(cache: Path) -> Linux:
     `RvemuError`, which says what to pass instead, where they can't be had."""
     folder = cache / "linux" / SUITE
     kernel, busybox, modules = (folder / name for name in (_KERNEL, _BUSYBOX, _KEPT_MODULES))
-    version = hashlib.sha256("\0".join((_INIT, _DHCP, *_MODULES)).encode())
-    initrd = folder / f"initrd-{version.hexdigest()[:16]}"
+    initrd = folder / f"initrd-{initramfs.digest()}"
     initrd_with_modules = initrd.with_name(f"{initrd.name}-modules")
     try:
         if not all(map(_is_ours, (kernel, busybox, modules))):
             _say(f"fetching Debian's {ARCHITECTURE} kernel ({SUITE}) and busybox, once ...")
             _fetch(folder)
         if not _is_ours(initrd):
-            _put(initrd, initial_file_system(busybox.read_bytes()))
+            _put(initrd, initramfs.build(busybox.read_bytes()))
         if not _is_ours(initrd_with_modules):
-            with_modules = initial_file_system(busybox.read_bytes(), modules.read_bytes())
+            with_modules = initramfs.build(busybox.read_bytes(), modules.read_bytes())
             _put(initrd_with_modules, with_modules)
     except AptError as error:
         raise RvemuError(
@@ -178,7 +97,7 @@ def _fetch(folder: Path) -> None:
 
 def _unpack(package: Path) -> tuple[str, bytes, bytes]:
     """The kernel's name, the kernel and an archive of the modules that are wanted."""
-    names = "|".join(map(re.escape, _MODULES))
+    names = "|".join(map(re.escape, initramfs.MODULES))
     pattern = rf"\./boot/vmlinu[xz]-.*|\./(?:usr/)?lib/modules/.*/({names})\.ko(?:\.xz)?"
     name, kernel = "", b""
     modules = []
@@ -196,24 +115,6 @@ def _unpack(package: Path) -> tuple[str, bytes, bytes]:
     if not kernel:
         raise AptError(f"{package.name} has no kernel")
     return name, kernel, archive([directory("lib"), directory("lib/modules"), *modules])
-
-
-def initial_file_system(busybox: bytes, modules: bytes = b"") -> bytes:
-    """An initial RAM disk in which busybox is everything; `modules` is an archive, too (the kernel
-    unpacks one after the other)."""
-    folders = ("bin", "dev", "proc", "sys", "tmp", "root", "etc", "mnt")
-    base = archive(
-        [
-            *(directory(path) for path in folders),
-            character_device("dev/console", 5, 1),
-            character_device("dev/null", 1, 3),
-            program("bin/busybox", busybox),
-            link("bin/sh", "busybox"),
-            program("etc/udhcpc.script", _DHCP.encode()),
-            program("init", _INIT.encode()),
-        ]
-    )
-    return base + modules
 
 
 def _is_ours(path: Path) -> bool:

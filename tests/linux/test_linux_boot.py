@@ -9,7 +9,8 @@ import pytest
 
 from rvemu import Machine, Outcome, Reason
 from rvemu.firmware import find_firmware
-from rvemu.linux import COMMAND_LINE, GREETING, MEMORY, Linux
+from rvemu.initramfs import GREETING
+from rvemu.linux import COMMAND_LINE, MEMORY, Linux
 
 pytestmark = pytest.mark.slow
 

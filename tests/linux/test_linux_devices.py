@@ -16,7 +16,8 @@ import pytest
 
 from rvemu import slirp
 from rvemu.errors import RvemuError
-from rvemu.linux import GREETING, Linux
+from rvemu.initramfs import GREETING
+from rvemu.linux import Linux
 
 pytestmark = pytest.mark.slow
 

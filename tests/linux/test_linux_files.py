@@ -11,7 +11,8 @@ import pytest
 
 from rvemu import apt
 from rvemu.errors import RvemuError
-from rvemu.linux import GREETING, find_linux, initial_file_system
+from rvemu.initramfs import GREETING, build
+from rvemu.linux import find_linux
 
 BUSYBOX = b"\x7fELF busybox"
 
@@ -129,7 +130,7 @@ def test_another_init_needs_no_fetching(
 ) -> None:
     first = find_linux(tmp_path)
     (fake / "log").unlink()
-    monkeypatch.setattr("rvemu.linux._INIT", "#!/bin/busybox sh\n")
+    monkeypatch.setattr("rvemu.initramfs._INIT", "#!/bin/busybox sh\n")
     second = find_linux(tmp_path)
     assert second.initrd != first.initrd
     assert not (fake / "log").exists()
@@ -213,8 +214,8 @@ def unpack(archive: bytes) -> tuple[Files, int]:
 
 
 def test_the_archive_is_what_the_kernel_unpacks() -> None:
-    made = initial_file_system(BUSYBOX)
-    assert made == initial_file_system(BUSYBOX), "the same bytes each time"
+    made = build(BUSYBOX)
+    assert made == build(BUSYBOX), "the same bytes each time"
     files, length = unpack(made)
     assert length == len(made)
     assert files["bin/busybox"] == (0o100755, BUSYBOX, (0, 0))

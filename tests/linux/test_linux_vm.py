@@ -4,7 +4,8 @@ from functools import cache
 
 import pytest
 
-from rvemu.linux import COMMAND_LINE, GREETING, MEMORY, Linux
+from rvemu.initramfs import GREETING
+from rvemu.linux import COMMAND_LINE, MEMORY, Linux
 from rvemu.vmm.virtual_machine import EMULATE, VirtualMachine
 
 pytestmark = pytest.mark.slow
