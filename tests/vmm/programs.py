@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
+from rvemu.devices.virtio.device import VirtioDevice
 from rvemu.guests import find_guest, list_guests
 from rvemu.hart.state import Hart
 from rvemu.vmm.host import Host
@@ -31,6 +32,7 @@ def virtual_machine(
     quirks: int = 0,
     patch: bool = False,
     engine: str = "native",
+    devices: Sequence[VirtioDevice] = (),
 ) -> tuple[VirtualMachine, Output]:
     """A virtual machine with a guest loaded, and what it will print."""
     output = Output()
@@ -45,6 +47,8 @@ def virtual_machine(
         patch=patch,
         engine=engine,
     )
+    for device in devices:
+        machine.machine.plug(device)
     machine.load(guest)
     return machine, output
 

@@ -1,0 +1,74 @@
+"""What the VMM's tables let a guest reach: an audit that walks them as the physical hart does."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from rvemu.hart.fields import PTE
+from rvemu.vmm.hardware import Hardware
+from rvemu.vmm.host import ENTER_U, VMM_BASE, VMM_SIZE, Host
+from rvemu.vmm.page_tables import READ, WRITE, PageTable
+from rvemu.vmm.trap_and_emulate import TrapAndEmulate
+from rvemu.vmm.virtual_machine import VirtualMachine
+
+_LEAF = PTE.R.mask | PTE.W.mask | PTE.X.mask
+
+
+class Mapping(NamedTuple):
+    """A page, of 4 KiB or more, that a table of the VMM's maps."""
+
+    address: int
+    physical: int
+    size: int
+    flags: int
+
+
+def mappings(host: Host, table: PageTable) -> Iterator[Mapping]:
+    """All pages that a table of the VMM's maps. Its tables are in the VMM's memory."""
+
+    def walk(base: int, level: int, address: int) -> Iterator[Mapping]:
+        assert VMM_BASE + 0x4000 <= base < VMM_BASE + VMM_SIZE, f"a table at {base:#x}"
+        wide = table.wide and level == table.levels - 1
+        for n in range(2048 if wide else 512):
+            entry = host.words[(base - VMM_BASE) // 8 + n]
+            if not entry:
+                continue
+            here = address | n << 12 + 9 * level
+            target = (entry & PTE.PPN.mask) << 2
+            if entry & _LEAF:
+                size = 4096 << 9 * level
+                assert target % size == 0
+                yield Mapping(here, target, size, entry)
+            else:
+                yield from walk(target, level - 1, here)
+
+    return walk(table.root, table.levels - 1, 0)
+
+
+def check_reach(machine: VirtualMachine) -> int:
+    """A guest reaches its own memory alone, and stores to no page that the VMM watches. How many
+    pages it reaches."""
+    monitor, host = machine.monitor, machine.host
+    assert isinstance(monitor, TrapAndEmulate)
+    assert host is not None
+    tables = [view.table for view in monitor.shadows._views.values()]
+    if isinstance(monitor, Hardware):
+        tables.append(monitor._table)
+    ram = machine.machine.board.ram
+    pages = 0
+    for table in tables:
+        for page in mappings(host, table):
+            assert page.flags & PTE.U.mask
+            guest = page.physical - monitor.to_physical
+            assert ram.contains(guest, page.size), f"{page.address:#x} leads to {page.physical:#x}"
+            if page.flags & WRITE:
+                assert page.flags & READ
+                frames = range(guest, guest + page.size, 4096)
+                assert not any(map(monitor.shadows.protected, frames)), f"stores to {guest:#x}"
+            pages += 1
+    return pages
+
+
+def entry_code(host: Host) -> bytes:
+    """The VMM's own instructions."""
+    first = (ENTER_U.address - VMM_BASE) // 8
+    return host.words[first : first + 512].tobytes()

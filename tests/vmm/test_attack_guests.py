@@ -1,0 +1,122 @@
+"""The attack guests, each between two others, in every mode: they get what they get on a machine of
+their own, and neither the other guests nor the VMM notice (*safety*)."""
+
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from rvemu.devices.virtio.block import Block
+from rvemu.drives import DriveOptions, open_drives
+from rvemu.guests import expected_output, list_guests
+from rvemu.hart.extensions import DEFAULT_ISA, parse_isa
+from rvemu.vmm import rounds
+from rvemu.vmm.host import Host
+from rvemu.vmm.virtual_machine import EMULATE, VirtualMachine
+from tests.vmm.audit import check_reach, entry_code
+from tests.vmm.programs import DIRECT, bundled, virtual_machine, visible
+
+VICTIM = "tinyos-s"
+MEMORY = 16 << 20
+DISKS = {guest.name: guest.disk for guest in list_guests()}
+ATTACKS = [name for name in DISKS if name.startswith("attack-")]
+
+State = tuple[bytes, dict, int]
+
+
+def outcome(machine: VirtualMachine, output: bytearray) -> State:
+    """All that there is to see of a guest that has ended: output, hart, memory."""
+    ram = machine.machine.board.ram
+    return bytes(output), visible(machine.machine.hart.state), hash(ram.read(ram.base, ram.size))
+
+
+def disks(name: str, image: Path) -> list[Block]:
+    """The disk of a guest, a slice in the middle of an image; none if it uses none."""
+    size = DISKS[name]
+    image.write_bytes(b"x" * size + bytes(size) + b"y" * size)
+    options = DriveOptions(str(image), offset=size, size=size)
+    return [Block(drive) for drive in open_drives([options] if size else [])]
+
+
+@cache
+def alone(name: str, image: Path) -> State:
+    """What comes of a guest on a machine of its own."""
+    path, sbi = bundled(name)
+    devices = disks(name, image)
+    machine, output = virtual_machine(EMULATE, path, sbi=sbi, memory=MEMORY, devices=devices)
+    assert machine.run(100_000_000).passed
+    for device in devices:
+        device.drive.close()
+    return outcome(machine, output)
+
+
+@pytest.fixture(autouse=True)
+def short_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Guests have many turns, though they are small."""
+    monkeypatch.setattr(rounds, "QUANTUM", 20_000)
+
+
+@pytest.fixture(scope="session")
+def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("disks") / "disk.img"
+
+
+def test_there_are_attack_guests_for_all_that_is_to_be_tried() -> None:
+    """By page tables, A and D, entries changed after use, wrapping addresses, descriptors of DMA,
+    without a timer, without giving control up, by floods of exits, by what is left in the hart."""
+    kinds = {"map", "dirty", "remap", "wrap", "dma", "timer", "spin", "exits", "leak"}
+    assert {f"attack-{kind}" for kind in kinds} == set(ATTACKS)
+
+
+@pytest.mark.parametrize("mode", DIRECT)
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_an_attack_fails(attack: str, mode: str, image: Path) -> None:
+    expected = {name: alone(name, image) for name in (attack, VICTIM)}
+    assert expected[attack][0] == expected_output(attack)
+    host = Host(parse_isa(DEFAULT_ISA))
+    devices = disks(attack, image)
+    machines, outputs = [], []
+    for name in (VICTIM, attack, VICTIM):
+        path, sbi = bundled(name)
+        plugged = devices if name == attack else []
+        machine, output = virtual_machine(
+            mode, path, sbi=sbi, memory=MEMORY, host=host, devices=plugged
+        )
+        machines.append(machine)
+        outputs.append(output)
+    code = entry_code(host)
+    reached = []
+    attacker = machines[1]
+    attacker.machine.hooks.between.append(lambda: reached.append(check_reach(attacker)))
+
+    runs = rounds.run_in_turns(machines)
+
+    assert all(run.passed for run in runs)
+    for name, machine, output in zip((VICTIM, attack, VICTIM), machines, outputs, strict=True):
+        assert outcome(machine, output) == expected[name]
+    assert entry_code(host) == code
+    assert max(reached) > 0
+    size = DISKS[attack]
+    content = image.read_bytes()
+    assert (content[:size], content[2 * size :]) == (b"x" * size, b"y" * size)
+    for device in devices:
+        device.drive.close()
+
+
+@pytest.mark.parametrize("mode", DIRECT)
+def test_what_a_guest_leaves_in_the_hart_no_other_finds(mode: str) -> None:
+    """Several that leave different values, and look for them."""
+    path, sbi = bundled("attack-leak")
+    host = Host(parse_isa(DEFAULT_ISA))
+    machines, outputs = [], []
+    for seed in (1, 2, 4):
+        machine, output = virtual_machine(mode, path, sbi=sbi, memory=MEMORY, host=host)
+        where = machine.machine.symbol("leak_seed")
+        machine.machine.write_physical(where, seed.to_bytes(8, "little"))
+        machines.append(machine)
+        outputs.append(output)
+    turns = []
+    machines[0].machine.hooks.between.append(lambda: turns.append(machines[0].machine.now))
+    assert all(run.passed for run in rounds.run_in_turns(machines))
+    assert len(turns) > 50
+    assert [bytes(output) for output in outputs] == [expected_output("attack-leak")] * 3
