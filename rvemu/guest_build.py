@@ -9,7 +9,6 @@ build runs it (``hatch_build.py``).
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import importlib.util
 import os
 import shlex
@@ -188,9 +187,11 @@ def available_toolchains() -> list[Toolchain]:
     """Every known compiler that is installed here, the preferred one first."""
     found = []
     if importlib.util.find_spec("ziglang") is not None:
-        version = importlib.metadata.version("ziglang")
+        from importlib.metadata import version  # slow to import
+
+        zig_version = version("ziglang")
         command = (sys.executable, "-m", "ziglang", "cc")
-        found.append(Toolchain("zig", command, f"zig {version}"))
+        found.append(Toolchain("zig", command, f"zig {zig_version}"))
     elif zig := shutil.which("zig"):
         found.append(Toolchain("zig", (zig, "cc"), _file_identity(zig)))
     if gcc := shutil.which("riscv64-unknown-elf-gcc"):

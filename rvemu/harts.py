@@ -9,8 +9,8 @@ from rvemu.hart.csr_view import peek, peek_field, poke, poke_field
 from rvemu.hart.exceptions import LOAD, STORE
 from rvemu.hart.explain import Walk, explain
 from rvemu.hart.privilege import set_privilege
+from rvemu.hart.registers import FLOAT_REGISTERS, INTEGER_REGISTERS
 from rvemu.hart.state import Hart
-from rvemu.isa.disassembler import FLOAT_REGISTERS, INTEGER_REGISTERS
 from rvemu.lang import M64
 
 _X = {

@@ -18,6 +18,7 @@ from rvemu.hart.csr_view import decode, find, implemented, peek
 from rvemu.hart.exceptions import FETCH, LOAD, STORE
 from rvemu.hart.explain import describe_space
 from rvemu.hart.fields import PMPCFG
+from rvemu.hart.registers import FLOAT_REGISTERS, INTEGER_REGISTERS
 from rvemu.hart.state import (
     CONTEXTS,
     DATA_ENTRIES,
@@ -29,7 +30,7 @@ from rvemu.hart.state import (
     NO_PAGE,
 )
 from rvemu.harts import HartView
-from rvemu.isa.disassembler import FLOAT_REGISTERS, INTEGER_REGISTERS, disassemble
+from rvemu.isa.disassembler import disassemble
 from rvemu.lang import M64, get
 from rvemu.machine import Machine, Reason
 from rvemu.observe import fetch_bits

@@ -6,12 +6,15 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from rvemu.console import HELP, Command, Console
 from rvemu.machine import Machine, Outcome, Reason
-from rvemu.monitor import Monitor, Wish
 from rvemu.statistics import Statistics
 from rvemu.terminal import Terminal
+
+if TYPE_CHECKING:
+    from rvemu.monitor import Monitor
 
 STDIN, STDOUT = 0, 1
 
@@ -50,7 +53,7 @@ class Session:
         self.statistics = Statistics(machine)
         self._wants_status = False
         machine.hooks.between.append(self._say_status)
-        self._monitor = Monitor(machine)
+        self._monitor: Monitor | None = None
         self._quit = False
         self._signal: int | None = None
 
@@ -160,20 +163,24 @@ class Session:
 
     def _ask(self) -> None:
         """The monitor: read commands and answer them."""
+        # Most runs come without it, and without what it knows of instructions.
+        from rvemu.monitor import Monitor, Wish
+
         assert self.terminal is not None
+        monitor = self._monitor = self._monitor or Monitor(self.machine)
         self.terminal.restore()
         self.console.paused = True
         try:
             sys.stderr.write("\nrvemu monitor: `help` lists commands, `continue` goes on\n")
             while True:
                 line = self._read_line()
-                text = self._monitor.execute("continue" if line is None else line)
+                text = monitor.execute("continue" if line is None else line)
                 if text:
                     sys.stderr.write(text + "\n")
-                if self._monitor.wish is Wish.QUIT:
+                if monitor.wish is Wish.QUIT:
                     self._quit = True
                     self.machine.stop()
-                if self._monitor.wish is not Wish.NOTHING:
+                if monitor.wish is not Wish.NOTHING:
                     return
         finally:
             self.console.paused = False

@@ -18,12 +18,12 @@ from rvemu.hart.interrupts import clocks_to_timer
 from rvemu.hart.state import M_MODE, PMP_MAX, S_MODE, U_MODE, Hart
 from rvemu.harts import MODE_NAMES
 from rvemu.lang import get
-from rvemu.observe import Decoded, Decoder, data_host
 from rvemu.scheduler import QUANTUM
 from rvemu.traps import TrapTaken, last_trap
 
 if TYPE_CHECKING:
     from rvemu.machine import Machine
+    from rvemu.observe import Decoded, Decoder
 
 # Instructions after the start, or after the latest access to a device, before the first look.
 _FIRST = 1_000_000
@@ -70,7 +70,7 @@ class StuckDetector:
 
     def __init__(self, machine: "Machine") -> None:
         self._machine = machine
-        self._decoder = Decoder()
+        self._decoder: Decoder | None = None
         self._per_step = _PER_STEP.get(machine.engine.name, _PER_STEP_OF_VMM)
         self.reset()
 
@@ -146,7 +146,11 @@ class StuckDetector:
 
     def _observe(self, number: int, window: int) -> Loop | None:
         """Step a hart, whose turn it is, until it repeats itself; None if it does not."""
+        # It knows all instructions, which runs that are soon over do without.
+        from rvemu.observe import Decoder
+
         machine = self._machine
+        decoder = self._decoder = self._decoder or Decoder()
         h = machine.harts[number].state
         anchor, anchored_at, distance = _fingerprint(h), 0, 1
         loop = Loop(number, MODE_NAMES[h.priv, h.v])
@@ -157,7 +161,7 @@ class StuckDetector:
             if takes and self._may_come(h, takes):
                 return None
             loop.deaf = loop.deaf and not takes
-            decoded = self._decoder.at(h, h.pc)
+            decoded = decoder.at(h, h.pc)
             if decoded is not None and not self._note(h, decoded, loop, written):
                 return None
             loop.pcs.append(int(h.pc))
@@ -179,8 +183,10 @@ class StuckDetector:
                 self._traps.clear()
         return None
 
-    def _note(self, h: Hart, decoded: Decoded, loop: Loop, written: dict[int, int]) -> bool:
+    def _note(self, h: Hart, decoded: "Decoded", loop: Loop, written: dict[int, int]) -> bool:
         """Note what an instruction is about to write. False if it looks at what may change."""
+        from rvemu.observe import data_host
+
         csr = decoded.csr
         if csr is not None and (csr in _VOLATILE or csr == _PENDING_GUEST):
             return False

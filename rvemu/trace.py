@@ -10,6 +10,7 @@ from functools import lru_cache
 from rvemu.hart.csr_view import peek
 from rvemu.hart.exceptions import FETCH, LOAD, STORE
 from rvemu.hart.explain import describe_space
+from rvemu.hart.registers import FLOAT_REGISTERS, INTEGER_REGISTERS
 from rvemu.hart.state import (
     CONTEXT_M,
     CONTEXT_S,
@@ -24,7 +25,7 @@ from rvemu.hart.state import (
 )
 from rvemu.hart.walk import ACCESS_FAULT, GUEST_PAGE_FAULT, OK, PAGE_FAULT
 from rvemu.harts import MODE_NAMES
-from rvemu.isa.disassembler import FLOAT_REGISTERS, INTEGER_REGISTERS, disassemble
+from rvemu.isa.disassembler import disassemble
 from rvemu.lang import M64, host_load8
 from rvemu.machine import Machine
 from rvemu.observe import Decoded, Decoder, data_host

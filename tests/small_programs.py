@@ -4,7 +4,7 @@ Programs are bytes to be joined, and small enough to need no labels: branch offs
 Larger ones are for `tests.assembler`.
 """
 
-from rvemu.isa.disassembler import INTEGER_REGISTERS
+from rvemu.hart.registers import INTEGER_REGISTERS
 from tests.assembler import ENCODINGS, encode
 from tests.elf_builder import Elf, Load
 

@@ -2,8 +2,9 @@
 the end."""
 
 from rvemu.hart.exceptions import FETCH
+from rvemu.hart.registers import INTEGER_REGISTERS
 from rvemu.harts import HartView
-from rvemu.isa.disassembler import INTEGER_REGISTERS, disassemble
+from rvemu.isa.disassembler import disassemble
 from rvemu.lang import M64
 from rvemu.machine import Machine, Outcome, Reason
 

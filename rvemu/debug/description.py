@@ -12,8 +12,8 @@ from rvemu.hart.csr_row import Csr
 from rvemu.hart.csr_table import CSRS
 from rvemu.hart.extensions import Ext
 from rvemu.hart.fields import fields_of
+from rvemu.hart.registers import FLOAT_REGISTERS, INTEGER_REGISTERS
 from rvemu.hart.state import Hart
-from rvemu.isa.disassembler import FLOAT_REGISTERS, INTEGER_REGISTERS
 from rvemu.lang import Field
 
 _POINTERS = {"ra": "code_ptr", "sp": "data_ptr", "gp": "data_ptr", "tp": "data_ptr"}

@@ -40,8 +40,6 @@ class Stepper(Engine, Protocol):
 def make_engine(name: str, shared: Shared, harts: Sequence[Hart]) -> Stepper:
     """The engine of a name in ENGINES. Where native code can't be had, the reference engine, with
     a line on stderr that says so."""
-    from rvemu.engine.reference import ReferenceEngine
-
     if name == "native":
         from rvemu.engine.native.engine import NativeEngine
 
@@ -56,4 +54,6 @@ def make_engine(name: str, shared: Shared, harts: Sequence[Hart]) -> Stepper:
             )
     elif name != "reference":
         raise RvemuError(f"no engine {name!r}; there are: {', '.join(ENGINES)}")
+    from rvemu.engine.reference import ReferenceEngine
+
     return ReferenceEngine(shared, harts)

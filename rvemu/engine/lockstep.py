@@ -13,6 +13,7 @@ from typing import Any
 from rvemu.hart.exceptions import FETCH
 from rvemu.hart.explain import explain
 from rvemu.hart.regions import find_region
+from rvemu.hart.registers import FLOAT_REGISTERS, INTEGER_REGISTERS
 from rvemu.hart.state import (
     ADDEND,
     CONTEXTS,
@@ -30,7 +31,7 @@ from rvemu.hart.state import (
     Hart,
     Shared,
 )
-from rvemu.isa.disassembler import FLOAT_REGISTERS, INTEGER_REGISTERS, disassemble
+from rvemu.isa.disassembler import disassemble
 from rvemu.lang import M64
 
 # Fields that are the engine's own affair, or only mean something while an instruction executes.

@@ -40,6 +40,7 @@ from rvemu.lang import (
 
 PAGE_BYTES = 4096
 SLOT_BYTES = 16
+LONE_SLOTS = 4  # that a hart has for an instruction which no page holds alone
 PAGE_SLOTS = PAGE_BYTES // 2
 POOL_STRIDE = PAGE_SLOTS * SLOT_BYTES + 64
 

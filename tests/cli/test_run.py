@@ -31,6 +31,32 @@ from tests.small_programs import (
 
 Guest = Callable[..., str]
 
+# Runs the command, and tells what it has imported.
+IMPORTS = """
+import sys
+from rvemu.cli.main import main
+try:
+    main()
+finally:
+    print(*sys.modules)
+"""
+
+
+def test_what_starts_quickly(rvemu: Run, guest: Guest, tmp_path: Path) -> None:
+    """A run of a small guest imports neither the instructions nor what shows them."""
+    name = guest(exit_with(0))
+    assert rvemu("run", name).returncode == 0  # the engine is compiled
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORTS, "run", name],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    imported = done.stdout.split()
+    assert "rvemu.machine" in imported
+    assert not {"rvemu.isa", "rvemu.monitor", "rvemu.trace"} & set(imported)
+
 
 def test_hello(rvemu: Run) -> None:
     done = rvemu("run", "--guest", "hello")

@@ -5,8 +5,7 @@ import mmap
 from collections.abc import Sequence
 
 from rvemu.engine.native.library import library
-from rvemu.engine.native.slots import LONE_SLOTS
-from rvemu.hart.decoded import POOL_STRIDE, SLOT_BYTES, release_all_decoded
+from rvemu.hart.decoded import LONE_SLOTS, POOL_STRIDE, SLOT_BYTES, release_all_decoded
 from rvemu.hart.state import STOP_FLUSH, STOP_NONE, Hart, Shared
 
 # Decoded pages in the pool: enough for 16 MiB of code. Memory is taken as they are used.

@@ -46,7 +46,6 @@ from rvemu.lang import (
 )
 
 SLOT_RD, SLOT_RS1, SLOT_RS2, SLOT_RS3, SLOT_IMM = 8, 9, 10, 11, 12
-LONE_SLOTS = 4  # slots that a hart has for lone instructions
 
 
 def handler_address(index: U16, length: U64) -> U64:
