@@ -2,7 +2,7 @@
 (*efficiency*)."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from rvemu.vmm.accounting import Accounting
@@ -19,6 +19,8 @@ class Measured:
     output: bytes
     instructions: int
     accounting: Accounting
+    #: Moments of the run: the guest's clock, and how many exits there were until then.
+    timeline: list[tuple[int, int]] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
         """For programs."""
@@ -42,9 +44,28 @@ def measure(
     for mode in modes:
         output = bytearray()
         machine = build(mode, output.extend)
+        timeline = _watch(machine)
         run = machine.run(limit)
-        found.append(Measured(mode, run, bytes(output), machine.instructions, machine.accounting))
+        found.append(
+            Measured(
+                mode,
+                run,
+                bytes(output),
+                machine.instructions,
+                machine.accounting,
+                [*timeline, (machine.machine.now, machine.accounting.total)],
+            )
+        )
     return found
+
+
+def _watch(machine: VirtualMachine) -> list[tuple[int, int]]:
+    """Have a machine's exits noted, now and then, while it runs."""
+    timeline: list[tuple[int, int]] = []
+    machine.machine.hooks.between.append(
+        lambda: timeline.append((machine.machine.now, machine.accounting.total))
+    )
+    return timeline
 
 
 def differences(measured: list[Measured]) -> list[str]:
