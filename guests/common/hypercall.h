@@ -11,7 +11,7 @@
 #define HC_EXTENSION 0x0a007276 // the firmware specific extension of SBI implementation 0x7276
 
 #define HC_START          0 // (shared page)
-#define HC_UPDATE         1 // (struct hc_update[], how many): how many were made
+#define HC_UPDATE         1 // (struct hc_update[], how many): how many were made, before a refusal
 #define HC_SET_ROOTS      2 // (the kernel's table, the processes' table)
 #define HC_RETURN         3 // from a trap, as the shared page says
 #define HC_WAIT           4 // until an event is pending
@@ -57,6 +57,8 @@
 // sepc, scause and stval would have them, status as sstatus (SPP, SPIE and FS), sp as it was. The
 // kernel is entered at `entry`; from a process, with kernel_sp in sp; all other registers are as
 // they were. HC_RETURN goes back to what the same words say then, with a6 and a7 loaded from there.
+// A kernel that sets `enabled` by itself looks whether something is pending already, or makes any
+// hypercall. The page holds no code.
 struct hc_shared {
     uint64_t epc;
     uint64_t status;
@@ -68,6 +70,7 @@ struct hc_shared {
     uint64_t entry; // virtual
     uint64_t kernel_sp;
     uint64_t enabled;  // 1: events interrupt the kernel too; a trap clears it, as it does SIE
+    uint64_t wanted;   // HC_RING_*: whose events interrupt, and end HC_WAIT; none at first
     uint64_t timer;    // 1: the deadline of sbi_set_timer has passed (interrupt 5)
     uint64_t events;   // HC_RING_* (interrupt 9): the kernel clears what it has seen to
     uint64_t time;     // when the kernel was last entered, in ticks; rdtime works as well
@@ -106,7 +109,7 @@ struct hc_block_request {
     uint64_t address; // of the data
     uint64_t length;  // bytes: whole sectors, up to 1 MiB
 };
-enum { HC_READ, HC_WRITE, HC_FLUSH };
+enum { HC_READ, HC_WRITE, HC_FLUSH, HC_CLEAR, HC_DISCARD }; // only the first two have data
 enum { HC_DONE, HC_FAILED, HC_REFUSED };
 
 #define HC_BLOCK_SLOTS 64

@@ -17,14 +17,16 @@ import ctypes
 from collections import Counter
 from dataclasses import dataclass
 
+from rvemu.hart.decoded import invalidate_physical
 from rvemu.hart.fields import MODE_SV39, PTE, SATP
 from rvemu.hart.state import PAGE_DECODED
 from rvemu.lang import put
+from rvemu.vmm.host import OutOfFrames
 from rvemu.vmm.hypercalls import What
 from rvemu.vmm.monitor import PAGE_MASK, Monitor
 from rvemu.vmm.page_tables import EXECUTE, READ, WRITE, PageTable
 
-_ENTRIES = 512
+TABLE_ENTRIES = 512
 _LEAF = PTE.R.mask | PTE.W.mask | PTE.X.mask
 _POINTER_RESERVED = PTE.U.mask | PTE.A.mask | PTE.D.mask
 # Global translations would be shared by the kernel's and the processes' tables.
@@ -36,10 +38,14 @@ LEVELS = 5
 _ASIDS = 1 << 12
 # Leaves are of 4 KiB or 2 MiB.
 _HIGHEST_LEAF = 1
+_LARGE = 4096 << 9 * _HIGHEST_LEAF
 
 
 class RefusedError(Exception):
-    """What the guest asks for would break the rules; why, for people who look on."""
+    """What the guest asks for would break the rules; why, for people who look on. made: how many
+    changes were made before it."""
+
+    made = 0
 
 
 @dataclass
@@ -68,8 +74,15 @@ class DirectPaging:
         )
         #: What translates before the guest has tables.
         self.linear = PageTable(monitor.frames, 3)
+        self.begin()
+
+    def begin(self) -> None:
+        """A guest was loaded: all its frames are ordinary."""
+        self.linear.clear()
         #: The frames that are tables, by guest-physical address.
         self.tables: dict[int, Table] = {}
+        # How many of them are where a large leaf would lead to, by its address.
+        self._tables_below: Counter[int] = Counter()
         #: Frames that the VMM writes by itself, and which are no tables therefore.
         self.shared: set[int] = set()
         # ASID 0 is the linear map's.
@@ -79,16 +92,19 @@ class DirectPaging:
 
     # --- What the guest may ask for ----------------------------------------------------------
 
-    def update(self, what: int, address: int, value: int) -> None:
-        """One change. Raises `RefusedError`, with nothing changed, if it is against the rules."""
+    def update(self, what: int, address: int, value: int) -> int:
+        """One change; how many entries were looked at. Raises `RefusedError`, with nothing changed,
+        if it is against the rules."""
         if what == What.SET_ENTRY:
             self._set_entry(address, value)
-        elif what == What.PIN_TABLE:
+            return 1
+        if what == What.PIN_TABLE:
             self._pin(address, value)
         elif what == What.UNPIN_TABLE:
             self._unpin(address)
         else:
             raise RefusedError(f"there is no update {what}")
+        return TABLE_ENTRIES
 
     def _set_entry(self, address: int, value: int) -> None:
         table = self.tables.get(address & PAGE_MASK)
@@ -113,14 +129,15 @@ class DirectPaging:
         # Not before all entries are known to be right is it a table, or any of them changed.
         first = frame - self._monitor.ram_base >> 3
         self.tables[frame] = Table(level)  # no entry of its own may allow stores to it
+        self._tables_below[frame & -_LARGE] += 1
         made: list[int] = []
         try:
-            for value in self.words[first : first + _ENTRIES]:
+            for value in self.words[first : first + TABLE_ENTRIES]:
                 made.append(self._acquire(level, value) if value else 0)
         except RefusedError:
             for entry in made:
                 self._release(level, entry)
-            del self.tables[frame]
+            self._forget(frame)
             raise
         if (index := self.linear.find(frame)) is not None:
             self._monitor.host.words[index] &= ~WRITE
@@ -136,12 +153,17 @@ class DirectPaging:
         if table.users:
             raise RefusedError(f"the table at {frame:#x} is in use")
         first = frame - self._monitor.ram_base >> 3
-        for entry in self.words[first : first + _ENTRIES]:
+        for entry in self.words[first : first + TABLE_ENTRIES]:
             self._release(table.level, entry)
         if table.asid:
             self._asids.append(table.asid)
             self._monitor.host.stale = True
+        self._forget(frame)
+
+    def _forget(self, frame: int) -> None:
+        """It is no table any more."""
         del self.tables[frame]
+        self._tables_below[frame & -_LARGE] -= 1
 
     # --- Roots, and pages of the VMM's -------------------------------------------------------
 
@@ -214,9 +236,12 @@ class DirectPaging:
         if not self._monitor.in_ram(page):
             return False
         table = page in self.tables
-        self.linear.map(
-            page, page + self._monitor.to_physical, READ | EXECUTE | (0 if table else WRITE)
-        )
+        permissions = READ | EXECUTE | (0 if table else WRITE)
+        try:
+            self.linear.map(page, page + self._monitor.to_physical, permissions)
+        except OutOfFrames:
+            self.linear.clear()
+            self.linear.map(page, page + self._monitor.to_physical, permissions)
         self._monitor.accounting.fills += 1
         return not (table and store)
 
@@ -228,7 +253,7 @@ class DirectPaging:
         if page in self.tables:
             monitor.host.stale = True
         if self._page_words[page - monitor.ram_base >> 12] & PAGE_DECODED:
-            monitor.memory_written(address, length)
+            invalidate_physical(monitor.hart, address, length)
 
     # --- Entries -----------------------------------------------------------------------------
 
@@ -283,7 +308,7 @@ class DirectPaging:
     def _has_table(self, start: int, size: int) -> bool:
         if size == 4096:
             return start in self.tables
-        return any(start <= frame < start + size for frame in self.tables)
+        return self._tables_below[start] > 0
 
     def _is_writable(self, frame: int) -> bool:
         return any(

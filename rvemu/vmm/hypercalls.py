@@ -29,7 +29,7 @@ class Call(IntEnum):
     """Functions, by the number in a6."""
 
     START = 0  # (shared page)
-    UPDATE = 1  # (list of UPDATE records, how many): how many were made
+    UPDATE = 1  # (list of UPDATE records, how many): how many were made, also if one was refused
     SET_ROOTS = 2  # (kernel's table, processes' table)
     RETURN = 3  # from a trap, as the shared page says
     WAIT = 4  # until an event is pending
@@ -54,6 +54,7 @@ SHARED_PAGE = Struct(
     "entry" / Int64ul,  # where traps enter the kernel, virtual
     "kernel_sp" / Int64ul,  # its stack, if it is entered from a process
     "enabled" / Int64ul,  # 1: events may interrupt the kernel (as sstatus.SIE); a trap clears it
+    "wanted" / Int64ul,  # bits RING_*: whose events interrupt, and end WAIT (as sie); 0 at first
     # Written by the VMM.
     "timer" / Int64ul,  # 1: the deadline of sbi_set_timer has passed
     "events" / Int64ul,  # bits RING_*; the guest clears what it has seen to
@@ -98,7 +99,7 @@ BLOCK_REQUEST = Struct(
     "status" / Int32ul,
     "sector" / Int64ul,  # of 512 bytes
     "address" / Int64ul,  # of the data
-    "length" / Int64ul,  # bytes, whole sectors
+    "length" / Int64ul,  # bytes, whole sectors, up to 1 MiB; of FLUSH, nothing
 )
 BLOCK_COUNTS = Struct("consumed" / Int32ul, "produced" / Int32ul, "unused" / Bytes(24))
 BLOCK_RING = Struct("counts" / BLOCK_COUNTS, "requests" / Array(BLOCK_SLOTS, BLOCK_REQUEST))
@@ -110,6 +111,8 @@ class Operation(IntEnum):
     READ = 0
     WRITE = 1
     FLUSH = 2
+    CLEAR = 3  # fill with zeros; there is no data
+    DISCARD = 4  # what the sectors hold does not matter any more
 
 
 class BlockStatus(IntEnum):

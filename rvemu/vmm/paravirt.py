@@ -14,16 +14,16 @@ from collections.abc import Callable, Sequence
 from rvemu.devices.virtio.layout import packed
 from rvemu.drives import SECTOR, Drive
 from rvemu.hart.counters import request_poll, time
+from rvemu.hart.csr_status import write_sstatus
 from rvemu.hart.exceptions import Cause
 from rvemu.hart.fields import COUNTEREN, MIP, MODE_SV39, MSTATUS, SATP
-from rvemu.hart.floating import update_fp_fast
 from rvemu.hart.interrupts import pending_interrupts, poll
 from rvemu.hart.state import STOP_WFI, U_MODE, Hart, Shared
 from rvemu.hart.traps import enter_hs, return_from_s
 from rvemu.lang import M64, get, put
 from rvemu.traps import cause_name
 from rvemu.vmm.deprivileged import Deprivileged
-from rvemu.vmm.direct_paging import DirectPaging, RefusedError
+from rvemu.vmm.direct_paging import TABLE_ENTRIES, DirectPaging, RefusedError
 from rvemu.vmm.exits import ExitReason
 from rvemu.vmm.host import Host
 from rvemu.vmm.hypercalls import (
@@ -44,13 +44,16 @@ _A0, _A1, _A6, _A7, _SP = 10, 11, 16, 17, 2
 _WORD = {field.name: n for n, field in enumerate(SHARED_PAGE.subcons)}
 _EPC, _STATUS, _CAUSE, _TVAL = (_WORD[name] for name in ("epc", "status", "cause", "tval"))
 _TRAP_SP, _TRAP_A6, _TRAP_A7 = (_WORD[name] for name in ("sp", "a6", "a7"))
-_ENTRY, _KERNEL_SP, _ENABLED = (_WORD[name] for name in ("entry", "kernel_sp", "enabled"))
+_ENTRY, _KERNEL_SP = _WORD["entry"], _WORD["kernel_sp"]
+_ENABLED, _WANTED = _WORD["enabled"], _WORD["wanted"]
 _TIMER, _EVENTS, _TIME = (_WORD[name] for name in ("timer", "events", "time"))
 _DISTANCE = _WORD["distance"]
 
 _UPDATE = packed(UPDATE)
 #: Records of one UPDATE.
 MOST_UPDATES = 512
+# To look at so many entries of tables takes as long as a device access.
+_AT_ONCE = 8
 
 # Of the guest's Shared: RAM and ROM come first.
 _BANK_REGION = 2
@@ -77,18 +80,15 @@ class Paravirt(Deprivileged):
         super().__init__(host, shared, harts)
         self.paging = DirectPaging(self)
         self._show_bank(shared)
+        self.begin()
         #: The disk behind the block ring, the console behind the other one.
         self.drive: Drive | None = None
         self.send: Callable[[bytes], None] = lambda _: None
         self.receive: Callable[[int], bytes] = lambda _: b""
         #: Called where the guest gives up the rest of its turn.
         self.on_yield: Callable[[], None] = lambda: None
-        self._started = False
-        self._page = 0  # the first word of the shared page
-        self._roots = 0, 0  # the kernel's and the processes', guest-physical; 0: the linear map
-        self._satp = [self.paging.linear.register()] * 2  # what translates for U-mode, and S-mode
-        self._console: ConsoleRing | None = None
-        self._block: BlockRing | None = None
+        #: Told how many device accesses some work for the guest was worth.
+        self.worked: Callable[[int], None] = lambda _: None
         self._calls: dict[int, Callable[[int, int], Result]] = {
             Call.START: self._start,
             Call.UPDATE: self._update,
@@ -99,6 +99,22 @@ class Paravirt(Deprivileged):
             Call.BLOCK: self._use_block,
             Call.NOTIFY: self._notify,
         }
+
+    def begin(self) -> None:
+        """A guest was loaded, and begins: nothing is known of it."""
+        self.paging.begin()
+        self._started = False
+        self._page = 0  # the first word of the shared page
+        self._roots = 0, 0  # the kernel's and the processes', guest-physical; 0: the linear map
+        self._satp = [self.paging.linear.register()] * 2  # what translates for U-mode, and S-mode
+        self._console: ConsoleRing | None = None
+        self._block: BlockRing | None = None
+        self._spoiled: int | None = None  # a table that the host has stored to
+
+    def frames_stored(self, frames: Sequence[int]) -> None:
+        for frame in frames:
+            if frame in self.paging.tables:
+                self._spoiled = frame
 
     def _show_bank(self, shared: Shared) -> None:
         """Who walks the guest's tables for the virtual hart, as a debugger does, finds physical
@@ -115,6 +131,11 @@ class Paravirt(Deprivileged):
     # --- Direct execution --------------------------------------------------------------------
 
     def advance(self, h: Hart) -> None:
+        if self._spoiled is not None:
+            raise UnhandledExitError(
+                f"the host has stored to {self._spoiled:#x}, a page table of the guest's: what it "
+                "says now is not what was checked"
+            )
         if self._started:
             words = self.paging.words
             now = int(time(h))
@@ -199,6 +220,7 @@ class Paravirt(Deprivileged):
         if function == Call.WAIT and self._started:
             self.note(ExitReason.HYPERCALL, function, "the virtual hart waits", _ECALL)
             self._answer(h, SUCCESS, 0)
+            self._see_rings(h)
             if not pending_interrupts(h) & h.mie:
                 h.stop_reason = STOP_WFI
             request_poll(h)
@@ -212,7 +234,7 @@ class Paravirt(Deprivileged):
             error, value = call(int(h.x[_A0]), int(h.x[_A1]))
             action = Call(function).name if error == SUCCESS else "refused: wrong arguments"
         except RefusedError as refused:
-            error, value = DENIED, 0
+            error, value = DENIED, refused.made
             action = f"refused: {refused}"
         self.note(ExitReason.HYPERCALL, function, action, _ECALL)
         self._answer(h, error, value)
@@ -227,11 +249,8 @@ class Paravirt(Deprivileged):
 
     def _return(self, h: Hart) -> None:
         words, page = self.paging.words, self._page
-        h.sepc = words[page + _EPC]
-        before = h.mstatus
-        h.mstatus = (before & ~_RETURNED) | (words[page + _STATUS] & _RETURNED)
-        if (h.mstatus ^ before) & _FS:
-            update_fp_fast(h)
+        h.sepc = words[page + _EPC] & ~1
+        write_sstatus(h, (h.mstatus & ~_RETURNED) | (words[page + _STATUS] & _RETURNED))
         h.x[_SP] = words[page + _TRAP_SP]
         h.x[_A6] = words[page + _TRAP_A6]
         h.x[_A7] = words[page + _TRAP_A7]
@@ -253,15 +272,20 @@ class Paravirt(Deprivileged):
         length = count * _UPDATE.size
         if not 0 < count <= MOST_UPDATES or not paging.contains(address, length):
             return INVALID_PARAM, 0
-        done = 0
+        made = looked_at = 0
         try:
             for what, where, value in _UPDATE.iter_unpack(paging.read(address, length)):
-                paging.update(what, where, value)
-                done += 1
+                looked_at += paging.update(what, where, value)
+                made += 1
+        except RefusedError as refused:
+            refused.made = made
+            looked_at += TABLE_ENTRIES
+            raise
         finally:
-            self._spend(self.hart, done)
-            self.accounting.updates += done
-        return SUCCESS, done
+            self._spend(self.hart, made)
+            self.accounting.updates += made
+            self.worked(looked_at // _AT_ONCE)
+        return SUCCESS, made
 
     def _set_roots(self, kernel: int, user: int) -> Result:
         paging = self.paging
@@ -298,14 +322,14 @@ class Paravirt(Deprivileged):
 
     def _yield(self, _: int, __: int) -> Result:
         self.on_yield()
+        request_poll(self.hart)
         return SUCCESS, 0
 
     def _floating_point(self, state: int, _: int) -> Result:
         if state > 3:
             return INVALID_PARAM, 0
         h = self.hart
-        h.mstatus = put(h.mstatus, MSTATUS.FS, state)
-        update_fp_fast(h)
+        write_sstatus(h, put(h.mstatus, MSTATUS.FS, state))
         return SUCCESS, get(h.mstatus, MSTATUS.FS)
 
     # --- Rings -------------------------------------------------------------------------------
@@ -327,8 +351,9 @@ class Paravirt(Deprivileged):
             return INVALID_PARAM, 0
         if rings & RING_CONSOLE and self._console is not None:
             self._console.print_output()
-        if rings & RING_BLOCK and self._block is not None and self._block.answer():
+        if rings & RING_BLOCK and self._block is not None and (work := self._block.answer()):
             self.paging.words[self._page + _EVENTS] |= RING_BLOCK
+            self.worked(work)
         self._see_rings(self.hart)
         return SUCCESS, 0
 
@@ -339,6 +364,7 @@ class Paravirt(Deprivileged):
             self._see_rings(self.hart)
 
     def _see_rings(self, h: Hart) -> None:
-        """An event that the guest has not seen to is an external interrupt."""
-        rings = self.paging.words[self._page + _EVENTS] & (RING_CONSOLE | RING_BLOCK)
+        """An event that the guest wants, and has not seen to, is an external interrupt."""
+        words, page = self.paging.words, self._page
+        rings = words[page + _EVENTS] & words[page + _WANTED] & (RING_CONSOLE | RING_BLOCK)
         h.mip = put(h.mip, MIP.SEIP, int(rings != 0))

@@ -1,7 +1,7 @@
 """Back ends of the paravirtual console and disk: the VMM's side of rings in the guest's memory.
 
 The guest is not trusted. Counts and requests are read once, and checked; data goes only to ordinary
-frames of the guest's own (`DirectPaging.may_store`).
+frames of the guest's own (`DirectPaging.is_ordinary`).
 """
 
 import struct
@@ -31,6 +31,10 @@ _REQUESTS_AT = _DISK_COUNTS.size
 _STATUS_AT = 4  # in a request
 #: Bytes of one request for the disk.
 LONGEST_REQUEST = 1 << 20
+
+# To move so many bytes takes the host as long as a device access; and a flush, as so many accesses.
+_BYTES = 1 << 16
+_FLUSH_WORK = 16
 
 
 class ConsoleRing:
@@ -88,39 +92,54 @@ class BlockRing:
         self._page = page
         self._drive = drive
 
-    def answer(self) -> bool:
-        """Do what the guest has put into the ring, in order; whether there was anything."""
+    def answer(self) -> int:
+        """Do what the guest has put into the ring, in order; how many device accesses that is
+        worth, 0 if there was nothing."""
         data = self._paging.read(self._page, _DISK_COUNTS.size)
         consumed, produced, _ = _DISK_COUNTS.unpack(data)
         waiting: int = min((produced - consumed) % _WRAP, BLOCK_SLOTS)
+        work = 0
         for n in range(waiting):
             slot = self._page + _REQUESTS_AT + (consumed + n) % BLOCK_SLOTS * _REQUEST.size
-            fields = _REQUEST.unpack(self._paging.read(slot, _REQUEST.size))
-            status = self._do(fields[0], *fields[2:])
+            operation, _, *what = _REQUEST.unpack(self._paging.read(slot, _REQUEST.size))
+            status = self._answer(operation, *what)
             self._paging.store(slot + _STATUS_AT, struct.pack("<I", status))
+            work += 1
+            if status == BlockStatus.DONE:
+                work += _FLUSH_WORK if operation == Operation.FLUSH else what[2] // _BYTES
         self._paging.store(self._page, struct.pack("<I", (consumed + waiting) % _WRAP))
-        return waiting > 0
+        return work
 
-    def _do(self, operation: int, sector: int, address: int, length: int) -> BlockStatus:
-        drive = self._drive
+    def _answer(self, operation: int, sector: int, address: int, length: int) -> BlockStatus:
         try:
             if operation == Operation.FLUSH:
-                drive.flush()
-                return BlockStatus.DONE
-            start = sector * SECTOR
-            if (
-                length % SECTOR
-                or not 0 < length <= LONGEST_REQUEST
-                or start + length > drive.size
-                or operation not in (Operation.READ, Operation.WRITE)
-                or (operation == Operation.WRITE and drive.read_only)
-                or not self._paging.is_ordinary(address, length)
-            ):
-                return BlockStatus.REFUSED
-            if operation == Operation.READ:
-                self._paging.store(address, drive.read(start, length))
+                self._drive.flush()
+            elif self._is_allowed(operation, sector, address, length):
+                self._do(operation, sector * SECTOR, address, length)
             else:
-                drive.write(start, self._paging.read(address, length))
+                return BlockStatus.REFUSED
         except OSError:
             return BlockStatus.FAILED
         return BlockStatus.DONE
+
+    def _is_allowed(self, operation: int, sector: int, address: int, length: int) -> bool:
+        if length % SECTOR or not 0 < length <= LONGEST_REQUEST:
+            return False
+        if sector * SECTOR + length > self._drive.size:
+            return False
+        if operation != Operation.READ and self._drive.read_only:
+            return False
+        if operation in (Operation.READ, Operation.WRITE):
+            return self._paging.is_ordinary(address, length)
+        return operation in (Operation.CLEAR, Operation.DISCARD)
+
+    def _do(self, operation: int, start: int, address: int, length: int) -> None:
+        drive = self._drive
+        if operation == Operation.READ:
+            self._paging.store(address, drive.read(start, length))
+        elif operation == Operation.WRITE:
+            drive.write(start, self._paging.read(address, length))
+        elif operation == Operation.CLEAR:
+            drive.zero(start, length)
+        else:
+            drive.discard(start, length)

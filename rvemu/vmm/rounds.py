@@ -2,9 +2,10 @@
 
 Each turn ends when the VMM's timer says so, whatever the guest does: one that never gives up
 control loses the CPU all the same. Turns are counted in the guest's own instructions (and in what
-it waits), and are longer for greater shares. What the VMM and its devices do for a guest is the
-guest's as well: if that was more than its turn, it misses turns until the others have had as much.
-So one that exits without end does that in its own time.
+it waits), and are longer for greater shares; a paravirtual guest may yield the rest of one. What
+the VMM and its devices do for a guest is the guest's as well: if that was more than its turn, it
+misses turns until the others have had as much. So one that exits without end does that in its own
+time.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -13,6 +14,7 @@ from itertools import repeat
 
 from rvemu.errors import RvemuError
 from rvemu.machine import Outcome, Reason
+from rvemu.vmm.paravirt import Paravirt
 from rvemu.vmm.virtual_machine import Run, VirtualMachine
 
 # Clocks of a turn, for a share of 1: a millisecond of guest time. (A switch costs 20 microseconds.)
@@ -81,6 +83,9 @@ def run_in_turns(
     """Run guests in turns until all have ended. shares: as of `rounds`. limit: clocks that each may
     run at most. finished: told of each that ends. until: asked between rounds whether to end them.
     Returns how the last turn of each went; `RvemuError` if the shares do not fit."""
+    for machine in machines:
+        if isinstance(machine.monitor, Paravirt):
+            machine.monitor.on_yield = machine.machine.stop
     ended: set[int] = set()
     runs = [Run(Outcome(Reason.INTERRUPTED))] * len(machines)
     for turns in rounds(machines, shares):

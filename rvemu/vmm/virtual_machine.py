@@ -148,7 +148,7 @@ class VirtualMachine:
                 uart.read(Register.RBR_THR, 1) for _ in range(min(room, len(uart.received)))
             )
 
-        monitor.send, monitor.receive = send, receive
+        monitor.send, monitor.receive, monitor.worked = send, receive, self.machine.worked
         self.machine.guest_physical = monitor.guest_physical
         self.machine.hooks.between.append(monitor.take_input)
 
@@ -197,8 +197,7 @@ class VirtualMachine:
         if isinstance(self.monitor, Paravirt):
             _check_note(source)
         self.machine.load(source)
-        if self.firmware is not None:
-            self.firmware.start()
+        self._start()
 
     def boot(self, kernel: Path | str, initrd: Path | str | None = None) -> None:
         """Load an operating system's kernel (ELF or Linux `Image`) and its initial RAM disk, to be
@@ -207,7 +206,14 @@ class VirtualMachine:
         if isinstance(self.monitor, Paravirt):
             _check_note(kernel)
         self.machine.boot(kernel, initrd=initrd)
-        self.firmware.start()
+        self._start()
+
+    def _start(self) -> None:
+        """The guest was loaded: do what comes before its first instruction."""
+        if isinstance(self.monitor, Paravirt):
+            self.monitor.begin()
+        if self.firmware is not None:
+            self.firmware.start()
 
     def reboot(self) -> None:
         """Have the loaded guest begin anew."""
