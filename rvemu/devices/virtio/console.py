@@ -29,7 +29,11 @@ class Feature(IntFlag):
 
 
 class Console(VirtioDevice):
-    """A terminal's wire. on_output: takes what the guest sends."""
+    """A terminal's wire. on_output: takes what the guest sends.
+
+    Input waits until the guest has printed something: a driver that is not yet done with its start
+    throws away what comes (Linux does), and there is no other sign that it is.
+    """
 
     device_id = 3
     name = "virtio-console"
@@ -41,6 +45,7 @@ class Console(VirtioDevice):
         self.columns, self.rows = 80, 24
         self.features = Feature.SIZE | Feature.EMERG_WRITE
         self._input = bytearray()
+        self._in_use = False
 
     def config(self) -> bytes:
         """See `CONSOLE_CONFIG`."""
@@ -55,6 +60,7 @@ class Console(VirtioDevice):
 
     def reset(self) -> None:
         """Forget the driver. Input that it did not take waits for the next one."""
+        self._in_use = False
 
     # --- The host's side -------------------------------------------------------------------------
 
@@ -77,6 +83,8 @@ class Console(VirtioDevice):
         """Give the guest input, or take its output."""
         if index == TRANSMIT:
             return super().handle(index)
+        if not self._in_use:
+            return False
         queue = self.queues[RECEIVE]
         work = 0
         while self._input and work < WORK_LIMIT:
@@ -99,6 +107,9 @@ class Console(VirtioDevice):
             data = chain.read(min(left, _CHUNK))
             left -= len(data)
             self._print(data)
+        if not self._in_use:
+            self._in_use = True
+            self.wake(RECEIVE)
         return 0
 
     def _print(self, data: bytes) -> None:

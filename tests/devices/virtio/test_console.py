@@ -33,7 +33,22 @@ def test_long_output(terminal):
     assert terminal.printed == b"x" * 200_000
 
 
+def test_input_waits_for_output(terminal):
+    terminal.console.receive(b"abc")
+    terminal.rx.submit((BUFFERS, 64, WRITE))
+    assert terminal.rx.taken() == []
+    terminal.tx.submit((BUFFERS, 1, 0))
+    assert terminal.rx.taken() == [(0, 3)]
+    assert terminal.ram.read(BUFFERS, 3) == b"abc"
+    terminal.put(0x70, 0)
+    terminal.start(RECEIVE, TRANSMIT, features=VERSION_1)
+    terminal.rings[0].submit((BUFFERS, 64, WRITE))
+    terminal.console.receive(b"def")
+    assert terminal.rings[0].taken() == [], "another driver, another start"
+
+
 def test_input(terminal):
+    terminal.tx.submit((BUFFERS, 1, 0))
     terminal.rx.submit((BUFFERS, 4, WRITE))
     assert terminal.console.receive(b"abcdefg") == 7
     assert terminal.rx.taken() == [(0, 4)]
