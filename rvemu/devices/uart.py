@@ -7,6 +7,10 @@ machine without a serial cable and are settled so that drivers are content:
 - The receiver's character time-out has always passed already: bytes below the FIFO's trigger
   level are announced at once.
 - The cable is plugged in: CTS, DSR and DCD are asserted.
+
+And one is settled for drivers that never read IIR, as xv6's until 2025, which a level-triggered
+line would interrupt for ever: until IIR is read for the first time, who reads from LSR that the
+transmitter is empty needs no interrupt to say so.
 """
 
 from __future__ import annotations
@@ -138,6 +142,8 @@ class Uart:
         self.modem_deltas = 0
         #: Set when the transmitter becomes empty, cleared when IIR has told so.
         self.transmitter_interrupt = False
+        #: The driver has read IIR: it is one that does.
+        self.identifies = False
         self.update()
 
     # The host's side of the wire.
@@ -304,6 +310,8 @@ class Uart:
                 value |= Lsr.FIFO_ERROR
             self.received[0] &= 0xFF
         self.line_errors = 0
+        if not self.identifies:
+            self.transmitter_interrupt = False
         return value
 
     def _show_errors(self) -> None:
@@ -325,6 +333,7 @@ class Uart:
         return IIR_NONE
 
     def _read_identification(self) -> int:
+        self.identifies = True
         identification = self._identify()
         if identification == IIR_TRANSMITTER_EMPTY:
             self.transmitter_interrupt = False

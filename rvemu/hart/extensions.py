@@ -104,9 +104,11 @@ _INHERENT = frozenset(
 
 _PAGING = Ext.SV39 | Ext.SV48 | Ext.SV57
 
+# Without Svade: A and D bits are updated from the start then, as on QEMU's board, and as kernels
+# need that know only that board (xv6).
 DEFAULT_ISA = (
     "rv64imafdch_zicbom_zicbop_zicboz_zicntr_zicond_zicsr_zifencei_zihintntl_zihintpause_zihpm"
-    "_zawrs_zfh_zba_zbb_zbc_zbs_smepmp_sstc_svade_svadu_svinval_svnapot_svpbmt"
+    "_zawrs_zfh_zba_zbb_zbc_zbs_smepmp_sstc_svadu_svinval_svnapot_svpbmt"
 )
 
 # --- ISA strings -----------------------------------------------------------------------------

@@ -160,6 +160,19 @@ def test_transmitter_interrupt(bench):
     assert bench.get(IIR) == 0x02, "Linux tests for this"
 
 
+def test_who_reads_that_the_transmitter_is_empty_need_not_identify(bench):
+    bench.put(IER, 0x02)
+    assert bench.irq
+    assert bench.get(LSR) & 0x20
+    assert not bench.irq
+    bench.put(THR, 65)
+    assert bench.irq, "empty again"
+    bench.get(IIR)
+    bench.put(THR, 65)
+    bench.get(LSR)
+    assert bench.irq, "a driver that identifies interrupts waits for them"
+
+
 def test_identifying_another_interrupt_keeps_the_transmitter_one(bench):
     bench.put(IER, 0x03)
     bench.uart.receive(b"x")

@@ -301,6 +301,7 @@ def test_henvcfg_reads_zero_what_menvcfg_turns_off() -> None:
     """norm:menvcfg_adue_henvcfg_adue_rdonly0 and its like"""
     h = new_hart()
     switches = MENVCFG.ADUE.mask | MENVCFG.PBMTE.mask | MENVCFG.STCE.mask
+    write(h, "menvcfg", 0)
     write(h, "henvcfg", switches)
     assert read(h, "henvcfg") == 0
     write(h, "menvcfg", switches)
