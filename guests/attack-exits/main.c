@@ -8,6 +8,7 @@
 #define MANY 1500
 
 static uint64_t own[512] __attribute__((aligned(PAGE_SIZE)));
+static uint32_t code[1024] __attribute__((aligned(PAGE_SIZE)));
 
 static void flood_with_csrs(void) {
     uint64_t sum = 0;
@@ -26,7 +27,6 @@ static void flood_with_calls(void) {
 }
 
 static void flood_with_instructions(void) {
-    static uint32_t code[2] __attribute__((aligned(8)));
     uint64_t sum = 0, value;
     for (uint32_t n = 0; n < MANY; n++) {
         *(volatile uint32_t *)code = n << 7 | 0x0b; // custom-0: of no machine

@@ -18,6 +18,7 @@ from tests.vmm.programs import DIRECT, bundled, virtual_machine, visible
 
 VICTIM = "tinyos-s"
 MEMORY = 16 << 20
+PATCHED = "trap-and-emulate --patch"
 DISKS = {guest.name: guest.disk for guest in list_guests()}
 ATTACKS = [name for name in DISKS if name.startswith("attack-")]
 
@@ -68,7 +69,7 @@ def test_there_are_attack_guests_for_all_that_is_to_be_tried() -> None:
     assert {f"attack-{kind}" for kind in kinds} == set(ATTACKS)
 
 
-@pytest.mark.parametrize("mode", DIRECT)
+@pytest.mark.parametrize("mode", (*DIRECT, PATCHED))
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_an_attack_fails(attack: str, mode: str, image: Path) -> None:
     expected = {name: alone(name, image) for name in (attack, VICTIM)}
@@ -80,7 +81,13 @@ def test_an_attack_fails(attack: str, mode: str, image: Path) -> None:
         path, sbi = bundled(name)
         plugged = devices if name == attack else []
         machine, output = virtual_machine(
-            mode, path, sbi=sbi, memory=MEMORY, host=host, devices=plugged
+            mode.removesuffix(" --patch"),
+            path,
+            sbi=sbi,
+            memory=MEMORY,
+            host=host,
+            devices=plugged,
+            patch=mode == PATCHED,
         )
         machines.append(machine)
         outputs.append(output)
