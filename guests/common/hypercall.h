@@ -54,9 +54,9 @@
 #include <stdint.h>
 
 // The page that kernel and VMM share. A trap is told by its first words: epc, cause and tval as
-// sepc, scause and stval would have them, status as sstatus (SPP, SPIE and FS), sp as it was. The
-// kernel is entered at `entry`; from a process, with kernel_sp in sp; all other registers are as
-// they were. HC_RETURN goes back to what the same words say then, with a6 and a7 loaded from there.
+// sepc, scause and stval would have them, status as sstatus (SPP, SPIE and FS), sp, a6 and a7 as they
+// were. The kernel is entered at `entry`; from a process, with kernel_sp in sp; all other registers
+// are as they were. HC_RETURN goes back to what the same words say then, sp, a6 and a7 included.
 // A kernel that sets `enabled` by itself looks whether something is pending already, or makes any
 // hypercall. The page holds no code.
 struct hc_shared {

@@ -48,7 +48,7 @@ SHARED_PAGE = Struct(
     "cause" / Int64ul,  # as scause
     "tval" / Int64ul,  # as stval
     "sp" / Int64ul,
-    "a6" / Int64ul,  # for RETURN
+    "a6" / Int64ul,  # which the hypercall RETURN itself needs
     "a7" / Int64ul,
     # Written by the guest.
     "entry" / Int64ul,  # where traps enter the kernel, virtual

@@ -198,6 +198,8 @@ class Paravirt(Deprivileged):
         words[page + _CAUSE] = h.scause
         words[page + _TVAL] = h.stval
         words[page + _TRAP_SP] = h.x[_SP]
+        words[page + _TRAP_A6] = h.x[_A6]
+        words[page + _TRAP_A7] = h.x[_A7]
         words[page + _ENABLED] = 0
         if not get(h.mstatus, MSTATUS.SPP):
             h.x[_SP] = words[page + _KERNEL_SP]
