@@ -17,8 +17,9 @@ from rvemu.machine import Outcome, Reason
 from rvemu.vmm.paravirt import Paravirt
 from rvemu.vmm.virtual_machine import Run, VirtualMachine
 
-# Clocks of a turn, for a share of 1: a millisecond of guest time. (A switch costs 20 microseconds.)
-QUANTUM = 1_000_000
+# Clocks of a turn, for a share of 1: five milliseconds of guest time. (After a switch, a guest's
+# translations are found anew.)
+QUANTUM = 5_000_000
 # What an exit counts for, and a device access: about as many clocks as the host executes in the
 # time that it takes.
 EXIT_CLOCKS = 5_000

@@ -347,7 +347,7 @@ def test_shares_are_kept(mode: str) -> None:
         machine.machine.hooks.between.append(
             lambda: times.append([m.machine.now for m in machines])
         )
-    run_in_turns(machines, [1, 3], 12_000_000)
+    run_in_turns(machines, [1, 3], 60_000_000)
     middle = times[len(times) // 2]
     assert 2 < (middle[1] + 1) / (middle[0] + 1) < 4
 

@@ -8,7 +8,7 @@ from rvemu.vmm.exits import ExitReason
 from rvemu.vmm.virtual_machine import MODES, PARAVIRT, VirtualMachine
 from tests.vmm.programs import Output, bundled, virtual_machine
 
-GUESTS = ("tinyos-pv", "syscalls", "pager", "timeslice", "faults")
+GUESTS = ("tinyos-pv", "syscalls", "processes", "pager", "timeslice", "faults")
 
 
 def run(guest: str, mode: str, **options: int) -> tuple[VirtualMachine, Output]:
