@@ -21,9 +21,6 @@ from rvemu.machine import Machine
 
 GDB = shutil.which("gdb-multiarch") or shutil.which("riscv64-unknown-elf-gdb")
 
-QEMU = shutil.which("qemu-system-riscv64")
-
-needs_qemu = pytest.mark.skipif(QEMU is None, reason="QEMU is not installed, to compare with")
 needs_gdb = pytest.mark.skipif(GDB is None, reason="no gdb for RISC-V is installed")
 
 LIMIT = 20.0  # seconds for one command, or for the guest to stop
