@@ -123,7 +123,7 @@ def test_a_dump_is_no_slower_than_qemus(qemu: str, tmp_path: Path) -> None:
     machine, path = bench(10)
     machine.write_physical(DUMP[0] + (32 << 20), bytes(range(256)) * 4096)
     with served(machine, path) as running:
-        ours = seconds_of_gdb(running.address, dump("ours"), "disconnect")
+        ours = seconds_of_gdb(running.address, dump("ours"), "kill")
     assert ours <= seconds_of_gdb(qemu, dump("qemus"), "disconnect")
     content = (tmp_path / "ours").read_bytes()
     assert content == machine.read_physical(DUMP[0], DUMP[1] - DUMP[0])

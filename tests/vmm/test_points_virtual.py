@@ -132,7 +132,7 @@ def test_points_of_one_guest_are_not_another_s(mode: str) -> None:
     trap, processes = symbols(machines[0], "user_trap", "processes")
     debuggers[0].set([trap])
     debuggers[1].set([], [(Kind.ACCESS, processes, 16)])
-    run_in_turns(machines, limit=3_000_000)
+    run_in_turns(machines, limit=1_500_000)
     met = [len(debugger.met) for debugger in debuggers]
     assert met[0] > 10 and met[1] > 10
     assert met[2] == 0
