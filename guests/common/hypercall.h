@@ -124,6 +124,11 @@ static inline struct sbi_result hypercall(uint64_t function, uint64_t arg0, uint
     return sbi_call(HC_EXTENSION, function, arg0, arg1, 0);
 }
 
+// Events that the kernel has seen to. The VMM may set others at any time.
+static inline void hc_clear_events(struct hc_shared *shared, uint64_t rings) {
+    __atomic_fetch_and(&shared->events, ~rings, __ATOMIC_RELAXED);
+}
+
 // Whether the kernel runs in a paravirtual machine.
 static inline bool hc_offered(void) { return sbi_has(HC_EXTENSION); }
 

@@ -24,4 +24,10 @@ void pv_flush(void);
 
 void pv_set_roots(uint64_t kernel, uint64_t user); // physical addresses of tables
 void pv_print(const char *text, uint64_t length);
+
+// The disk: its sectors, 0 if there is none; and a request, for which it waits. Returns HC_DONE to
+// HC_REFUSED.
+uint64_t pv_disk_start(void);
+unsigned pv_disk(uint32_t operation, uint64_t sector, const void *data, uint64_t length);
+
 bool pv_wait_for_timer(void); // true if its time has come, false if something else ended the wait

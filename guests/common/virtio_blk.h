@@ -1,9 +1,8 @@
 // A driver of virtio disks: one request at a time, and the hart waits for its interrupt.
 #pragma once
 
+#include "disk.h"
 #include "virtio.h"
-
-#define SECTOR_SIZE 512
 
 #define VIRTIO_BLK_DEVICE 2
 

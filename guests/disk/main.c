@@ -1,20 +1,19 @@
 // A kernel that does nothing but use its disk: it counts its runs in the first sector, finds what
 // its last run left, fills the disk with a pattern, and asks for what is not its own.
 #include "console.h"
+#include "disk.h"
 #include "guest.h"
-#include "riscv.h"
-#include "virtio_blk.h"
 
 #define MAGIC   0x6b736964756d6576ul // "vemudisk"
 #define AT_ONCE 8                    // sectors of a request
 #define MOST    128                  // sectors that are used
 #define WORDS   (SECTOR_SIZE / 8)
 
-static struct virtio_blk disk;
+static uint64_t disk_sectors;
 static uint64_t buffer[AT_ONCE * WORDS];
 static int failures;
 
-static uint64_t used(void) { return disk.sectors < MOST ? disk.sectors : MOST; }
+static uint64_t used(void) { return disk_sectors < MOST ? disk_sectors : MOST; }
 
 static void expect(unsigned status, unsigned expected, const char *what) {
     if (status != expected) {
@@ -37,7 +36,7 @@ static void write_pattern(uint64_t run) {
             buffer[0] = MAGIC;
             buffer[1] = run;
         }
-        expect(virtio_blk_write(&disk, first, buffer, count), VIRTIO_BLK_S_OK, "write");
+        expect(disk_write(first, buffer, count), DISK_DONE, "write");
     }
 }
 
@@ -45,7 +44,7 @@ static void write_pattern(uint64_t run) {
 static unsigned count_changed(uint64_t run) {
     unsigned changed = 0;
     for (uint64_t sector = 1; sector < used(); sector++) {
-        expect(virtio_blk_read(&disk, sector, buffer, 1), VIRTIO_BLK_S_OK, "read");
+        expect(disk_read(sector, buffer, 1), DISK_DONE, "read");
         bool same = true;
         for (uint64_t word = 0; word < WORDS; word++)
             same = same && buffer[word] == pattern(run, sector, word);
@@ -56,8 +55,8 @@ static unsigned count_changed(uint64_t run) {
 
 // Sectors 8 to 11 are cleared; that the others are not is what `changed` says.
 static void clear(uint64_t run) {
-    expect(virtio_blk_clear(&disk, VIRTIO_BLK_T_WRITE_ZEROES, 8, 4), VIRTIO_BLK_S_OK, "clear");
-    expect(virtio_blk_read(&disk, 8, buffer, 4), VIRTIO_BLK_S_OK, "read");
+    expect(disk_clear(8, 4), DISK_DONE, "clear");
+    expect(disk_read(8, buffer, 4), DISK_DONE, "read");
     uint64_t bits = 0;
     for (uint64_t n = 0; n < 4 * WORDS; n++)
         bits |= buffer[n];
@@ -77,12 +76,12 @@ static void try_borders(void) {
         {"a product that wraps around", 1ul << 55, 1},
     };
     for (unsigned n = 0; n < sizeof borders / sizeof borders[0]; n++) {
-        uint64_t sector = disk.sectors + borders[n].beyond;
+        uint64_t sector = disk_sectors + borders[n].beyond;
         uint32_t count = borders[n].sectors;
-        unsigned read = virtio_blk_read(&disk, sector, buffer, count);
-        unsigned written = virtio_blk_write(&disk, sector, buffer, count);
-        unsigned cleared = virtio_blk_clear(&disk, VIRTIO_BLK_T_WRITE_ZEROES, sector, count);
-        unsigned dropped = virtio_blk_clear(&disk, VIRTIO_BLK_T_DISCARD, sector, count);
+        unsigned read = disk_read(sector, buffer, count);
+        unsigned written = disk_write(sector, buffer, count);
+        unsigned cleared = disk_clear(sector, count);
+        unsigned dropped = disk_discard(sector, count);
         printf("%-28s read %u, write %u, clear %u, discard %u\n", borders[n].name, read, written,
                cleared, dropped);
     }
@@ -91,26 +90,27 @@ static void try_borders(void) {
 int main(uint64_t hart, const void *device_tree) {
     (void)hart;
     (void)device_tree;
-    if (!virtio_blk_start(&disk)) {
+    disk_sectors = disk_start();
+    if (disk_sectors == 0) {
         printf("no disk: there is one with --drive file=disk.img,format=raw\n");
         return 1;
     }
-    printf("a disk of %lu sectors\n", disk.sectors);
+    printf("a disk of %lu sectors\n", disk_sectors);
 
-    expect(virtio_blk_read(&disk, 0, buffer, 1), VIRTIO_BLK_S_OK, "read");
+    expect(disk_read(0, buffer, 1), DISK_DONE, "read");
     uint64_t run = buffer[0] == MAGIC ? buffer[1] + 1 : 1;
     printf("run %lu on this disk\n", run);
     if (run > 1)
         printf("the last run's pattern: %u sectors have changed\n", count_changed(run - 1));
 
     write_pattern(run);
-    expect(virtio_blk_flush(&disk), VIRTIO_BLK_S_OK, "flush");
+    expect(disk_flush(), DISK_DONE, "flush");
     printf("a pattern written and flushed: %u sectors have changed\n", count_changed(run));
     clear(run);
     write_pattern(run);
     printf("status 0 is done, 1 is refused:\n");
     try_borders();
     write_pattern(run);
-    expect(virtio_blk_flush(&disk), VIRTIO_BLK_S_OK, "flush");
+    expect(disk_flush(), DISK_DONE, "flush");
     return failures != 0;
 }

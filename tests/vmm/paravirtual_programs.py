@@ -137,11 +137,13 @@ class Kernel(Assembler):
         self.op("addi", rd=S9, rs1=S9, imm=32)
         self.op("ld", rd=T5, rs1=S8, imm=WORD["epc"]).op("ld", rd=T6, rs1=S8, imm=WORD["tval"])
         self.op("ld", rd=T4, rs1=S8, imm=WORD["cause"])
-        self.branch("blt", T4, ZERO, "back")  # an interrupt: nothing is skipped
+        self.branch("blt", T4, ZERO, "interrupt")
         self.op("addi", rd=T6, rs1=T4, imm=-12)
         self.branch("bne", T6, ZERO, "skip").op("addi", rd=T5, rs1=S11, imm=-4)
         self.label("skip").op("addi", rd=T5, rs1=T5, imm=4)
         self.op("sd", rs1=S8, rs2=T5, imm=WORD["epc"])
+        self.jal(ZERO, "back").label("interrupt")  # seen to, and nothing is skipped
+        self.op("sd", rs1=S8, rs2=ZERO, imm=WORD["events"])
         self.label("back").li(A6, Call.RETURN).li(A7, EXTENSION).op("ecall")
         symbols = [(name, address, 0, 0x10) for name, address in self.symbols.items()]
         loads = [Load(BASE, self.assemble(), memsz=memsz)]

@@ -86,6 +86,19 @@ def test_a_disk_is_the_same_in_all_modes(tmp_path: Path, capfdbinary: Captured) 
     assert image.read_bytes() == bytes(64 << 10)
 
 
+def test_what_one_mode_has_written_another_reads(tmp_path: Path, capfdbinary: Captured) -> None:
+    """By virtio, and by a ring."""
+    image = tmp_path / "disk.img"
+    image.write_bytes(bytes(64 << 10))
+    for run, mode in enumerate(["paravirt", "emulate", "paravirt"], 1):
+        words = ["vm", "--guest", "disk", "--mode", mode, "--drive", f"file={image},format=raw"]
+        assert main(words) == 0
+        out = capfdbinary.readouterr().out.decode()
+        assert f"run {run} on this disk\n" in out
+        assert ("the last run's pattern: 0 sectors have changed\n" in out) == (run > 1)
+        assert image.read_bytes()[8:16] == run.to_bytes(8, "little")
+
+
 def test_exits_and_control_structure_are_shown(capfdbinary: Captured) -> None:
     assert main(["vm", "--guest", "tinyos-s", "--trace-exits", "--control"]) == 0
     text = capfdbinary.readouterr().err.decode()
