@@ -127,3 +127,6 @@ def test_what_a_guest_leaves_in_the_hart_no_other_finds(mode: str) -> None:
     assert all(run.passed for run in rounds.run_in_turns(machines))
     assert len(turns) > 50
     assert [bytes(output) for output in outputs] == [expected_output("attack-leak")] * 3
+    for machine in machines:
+        kept = machine.machine.read_physical(machine.machine.symbol("kept"), 4)
+        assert int.from_bytes(kept, "little") == 4, "reservations that were its own"
