@@ -21,8 +21,8 @@ class SilenceNote:
     """Says once, if a guest has printed nothing in so many instructions, where it is, and what may
     be the reason.
 
-    firmware: whether firmware comes first, whose own words do not count: what is printed before a
-    hart has left M-mode. advice: what to do about it, empty if nothing is known.
+    firmware: whether M-mode is firmware's, whose own words and instructions do not count. advice:
+    what to do about it, empty if nothing is known.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class SilenceNote:
         self._statistics = statistics
         self._say = say
         self._advice = advice
-        self._in_firmware = firmware
+        self._firmware = firmware
         self._many = many
         self._over = False
         self._take = machine.output
@@ -50,16 +50,17 @@ class SilenceNote:
 
     def _printed(self, data: bytes) -> None:
         self._take(data)
-        if not self._in_firmware:
+        # Firmware's words come before its kernel has run.
+        if not self._firmware or self._statistics.retired_below_m:
             self._leave()
 
     def _look(self) -> None:
-        # Output was handed over before: what comes from now on is not firmware's.
-        self._in_firmware &= all(hart.mode == "M" for hart in self._machine.harts)
-        if self._over or self._statistics.retired < self._many:
+        statistics = self._statistics
+        retired = statistics.retired_below_m if self._firmware else statistics.retired
+        if self._over or retired < self._many:
             return
-        text = f"the guest has printed nothing in {self._statistics.retired // 1_000_000} M "
-        text += f"instructions; {self._statistics.places()}"
+        text = f"the guest has printed nothing in {retired // 1_000_000} M "
+        text += f"instructions; {statistics.places()}"
         self._say(f"{text}; {self._advice}" if self._advice else text)
         self._leave()
 

@@ -38,6 +38,11 @@ class Statistics:
         """Instructions retired by all harts."""
         return self._modes.total()
 
+    @property
+    def retired_below_m(self) -> int:
+        """The same, without those of M-mode."""
+        return self.retired - self._modes["M"]
+
     def sample(self) -> None:
         """Count what ran since the last time."""
         for n, hart in enumerate(self._machine.harts):
