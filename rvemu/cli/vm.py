@@ -66,6 +66,8 @@ from rvemu.vmm.virtual_machine import EMULATE, MODES, PARAVIRT, Run, VirtualMach
 ALL = "all"
 PATCHABLE = "trap-and-emulate"
 FAILED = 1
+# Bytes of a line of one of several guests: what is longer is cut.
+LONGEST_LINE = 4096
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -348,10 +350,11 @@ def _run_several(arguments: argparse.Namespace, guests: list[Guest]) -> int:
     host = None
     if arguments.mode != EMULATE:
         host = Host(parse_isa(arguments.isa), arguments.engine)
-    machines = []
+    machines, outputs = [], []
     for n, guest in enumerate(guests):
         name = f"{n + 1}:{guest.path.stem}"
         output = _Lines(f"[{name}] ", stream)
+        outputs.append(output)
         machine = _build(arguments, arguments.mode, guest, name=name, host=host, output=output)
         machines.append(machine)
 
@@ -366,6 +369,8 @@ def _run_several(arguments: argparse.Namespace, guests: list[Guest]) -> int:
             runs = run_in_turns(machines, shares, arguments.max_instructions, finished)
         else:
             runs = _debug_several(arguments, machines, guests, shares)
+    for output in outputs:
+        output.end()
     if arguments.accounting:
         measured = [_measured(m, r, b"") for m, r in zip(machines, runs, strict=True)]
         print(*table(measured), sep="\n", file=sys.stderr)
@@ -419,12 +424,24 @@ class _Lines:
         self._line = bytearray()
 
     def __call__(self, data: bytes) -> None:
-        self._line += data
-        *whole, rest = self._line.split(b"\n")
-        for line in whole:
-            self._stream.write(self._prefix + line + b"\n")
+        first, *others = data.split(b"\n")
+        self._line += first
+        for other in others:
+            self._write()
+            self._line += other
+        if len(self._line) > LONGEST_LINE:
+            self._write()
         self._stream.flush()
-        self._line = bytearray(rest)
+
+    def _write(self) -> None:
+        self._stream.write(self._prefix + self._line + b"\n")
+        self._line.clear()
+
+    def end(self) -> None:
+        """The guest prints no more: write what it has printed of a line."""
+        if self._line:
+            self._write()
+            self._stream.flush()
 
 
 def _say(text: str) -> None:

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from rvemu.cli.main import main
+from rvemu.cli.vm import LONGEST_LINE
 from rvemu.guests import expected_output
-from tests.small_programs import SPIN, elf, exit_with
+from tests.small_programs import SPIN, elf, exit_with, op
 
 Captured = pytest.CaptureFixture[bytes]
 
@@ -54,6 +55,27 @@ def test_two_guests_print_under_their_names(failing: str, capfdbinary: Captured)
     line = expected_output("hello").splitlines()[0]
     assert b"[2:hello] " + line in captured.out
     assert b"[1:failing] exited with status 3" in captured.err
+
+
+def test_lines_that_do_not_end(tmp_path: Path, capfdbinary: Captured) -> None:
+    """A guest that prints without end makes no line without end; and the last is shown."""
+    path = tmp_path / "prints.elf"
+    code = b"".join(
+        op("addi", rd="a7", rs1="zero", imm=1)
+        + op("addi", rd="t0", rs1="zero", imm=count)
+        + op("addi", rd="a0", rs1="zero", imm=letter)
+        + op("addi", rd="t0", rs1="t0", imm=-1)
+        + op("ecall")
+        + op("bne", rs1="t0", rs2="zero", imm=-12)
+        for letter, count in ((0x61, 2047), (0x62, 2047), (0x63, 9))
+    )
+    path.write_bytes(elf(code + exit_with(0)))
+    assert main(["vm", str(path), str(path), "--sbi"]) == 0
+    out = capfdbinary.readouterr().out
+    assert max(map(len, out.splitlines())) <= LONGEST_LINE + 20
+    for name in (b"[1:prints] ", b"[2:prints] "):
+        own = [line[len(name) :] for line in out.splitlines() if line.startswith(name)]
+        assert b"".join(own) == b"a" * 2047 + b"b" * 2047 + b"c" * 9
 
 
 def test_minidisks(tmp_path: Path, capfdbinary: Captured) -> None:
