@@ -1,12 +1,16 @@
-"""What the VMM's tables let a guest reach: an audit that walks them as the physical hart does."""
+"""What the VMM's tables let a guest reach, or a paravirtual guest's own ones: an audit that walks
+them as the physical hart does."""
 
-from collections.abc import Iterator
+import struct
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from rvemu.hart.fields import PTE
 from rvemu.vmm.hardware import Hardware
 from rvemu.vmm.host import ENTER_U, VMM_BASE, VMM_SIZE, Host
 from rvemu.vmm.page_tables import READ, WRITE, PageTable
+from rvemu.vmm.paravirt import Paravirt
 from rvemu.vmm.trap_and_emulate import TrapAndEmulate
 from rvemu.vmm.virtual_machine import VirtualMachine
 
@@ -71,6 +75,39 @@ def check_reach(machine: VirtualMachine) -> int:
                 assert not any(map(monitor.shadows.protected, frames)), f"stores to {guest:#x}"
             pages += 1
     return pages
+
+
+def check_tables(monitor: Paravirt, roots: Sequence[int]) -> int:
+    """The tables of a paravirtual guest keep the rules of direct paging: they lead to its own
+    memory alone, and allow stores to no table; and it is known how often each is in use. roots:
+    tables that are in use as such. How many entries there are."""
+    paging, base, end = monitor.paging, monitor.ram_base, monitor.ram_end
+    users = Counter(roots)
+    entries = 0
+    for frame, table in paging.tables.items():
+        assert frame not in paging.shared
+        for value in struct.unpack("<512Q", paging.read(frame, 4096)):
+            if not value & PTE.V.mask:
+                continue
+            entries += 1
+            assert value >> 54 == 0
+            assert not value & PTE.G.mask
+            target = (value >> 10 << 12) - monitor.bank + base
+            if not value & _LEAF:
+                assert not value & (PTE.U.mask | PTE.A.mask | PTE.D.mask)
+                assert paging.tables[target].level == table.level - 1
+                users[target] += 1
+                continue
+            size = {0: 4096, 1: 2 << 20}[table.level]
+            assert target % size == 0
+            assert base <= target <= end - size
+            assert value & PTE.U.mask
+            if value & WRITE:
+                assert value & READ
+                assert not any(target <= other < target + size for other in paging.tables)
+    for frame, table in paging.tables.items():
+        assert table.users == users[frame]
+    return entries
 
 
 def entry_code(host: Host) -> bytes:

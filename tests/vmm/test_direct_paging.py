@@ -1,9 +1,6 @@
 """Direct paging: whatever a guest asks for, its tables reach its own memory alone, and it can't
 change them but by asking."""
 
-import struct
-from collections import Counter
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,6 +9,7 @@ from rvemu.vmm.direct_paging import DirectPaging, RefusedError
 from rvemu.vmm.hypercalls import What
 from rvemu.vmm.paravirt import Paravirt
 from rvemu.vmm.virtual_machine import PARAVIRT, VirtualMachine
+from tests.vmm.audit import check_tables
 
 BASE, MEMORY = 0x8000_0000, 4 << 20
 END = BASE + MEMORY
@@ -342,35 +340,6 @@ def _change(draw: st.DrawFn) -> tuple[str, int, int]:
     return kind, frame, level
 
 
-def check(monitor: Paravirt, roots: list[int]) -> None:
-    """The rules, by a walk of all tables that shares no code with what keeps them."""
-    paging = monitor.paging
-    bank = monitor.bank
-    users = Counter(roots)
-    for frame, table in paging.tables.items():
-        assert frame not in paging.shared
-        for value in struct.unpack("<512Q", paging.read(frame, 4096)):
-            if not value & V:
-                continue
-            assert value >> 54 == 0
-            assert not value & G
-            target = (value >> 10 << 12) - bank + BASE
-            if not value & (R | W | X):
-                assert not value & (U | A | D)
-                assert paging.tables[target].level == table.level - 1
-                users[target] += 1
-                continue
-            size = {0: 4096, 1: LARGE}[table.level]
-            assert target % size == 0
-            assert BASE <= target <= END - size
-            assert value & U
-            if value & W:
-                assert value & R
-                assert not any(target <= other < target + size for other in paging.tables)
-    for frame, table in paging.tables.items():
-        assert table.users == users[frame]
-
-
 def make(paging: DirectPaging, roots: list[int], change: tuple[str, int, int]) -> None:
     kind, address, value = change
     if kind == "store":
@@ -419,5 +388,5 @@ def test_the_rules_hold_whatever_is_asked(
             assert [paging.read(frame, 4096) for frame in POOL] == memory
             now = {frame: (table.level, table.users) for frame, table in paging.tables.items()}
             assert repr(now) == kept
-        check(monitor, roots)
+        check_tables(monitor, roots)
     give_all_back(paging, roots)
