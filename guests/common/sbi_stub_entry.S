@@ -2,9 +2,12 @@
 // S-mode kernel as SBI firmware would, with the hart in a0 and the device tree in a1.
 #include "riscv.h"
 
+    .cfi_sections .debug_frame
     .section .text.start, "ax"
     .globl _start
 _start:
+    .cfi_startproc
+    .cfi_undefined ra // nobody has called this: backtraces end here
     csrw mie, zero
     csrr t0, mhartid
     bnez t0, park // the guests that use the stub want one hart
@@ -32,6 +35,7 @@ _start:
 park:
     wfi
     j park
+    .cfi_endproc
 
     .bss
     .balign 16

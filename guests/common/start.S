@@ -6,9 +6,12 @@
 #define MAX_HARTS  8
 #define STACK_BITS 14 // 16 KiB for each hart
 
+    .cfi_sections .debug_frame
     .section .text.start, "ax"
     .globl _start
 _start:
+    .cfi_startproc
+    .cfi_undefined ra // nobody has called this: backtraces end here
     csrw mie, zero
     la t0, unexpected_trap
     csrw mtvec, t0
@@ -68,6 +71,7 @@ unexpected_trap:
     csrr a0, mcause
     addi a0, a0, 100
     tail finish
+    .cfi_endproc
 
     .data
     .balign 4

@@ -4,7 +4,10 @@
 #ifdef PARAVIRT
     HC_NOTE
 #endif
+    .cfi_sections .debug_frame
     .section .text.start, "ax"
+    .cfi_startproc
+    .cfi_undefined ra // nobody has called this: backtraces end here
 #ifdef PARAVIRT
     // Before any privileged instruction: is there a VMM that offers hypercalls?
     mv s0, a0
@@ -58,6 +61,7 @@ pv_unexpected_trap:
     addi a0, a0, 100
     tail finish
 #endif
+    .cfi_endproc
 
     .bss
     .balign 16

@@ -16,10 +16,13 @@
     la a4, 8b
 .endm
 
+    .cfi_sections .debug_frame
     .text
     .balign 4
     .globl program
 program:
+    .cfi_startproc
+    .cfi_undefined ra // nobody has called this: backtraces end here
     EXPECT "a load from a page that is not there"
     li a2, NOWHERE + 8
 1:  ld t0, 0(a2)
@@ -120,3 +123,4 @@ failed:
 end:
     li a7, CALL_EXIT
     ecall
+    .cfi_endproc

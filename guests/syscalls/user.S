@@ -1,7 +1,10 @@
 // The process. a0: what the last call returned; a1: that it was to be. It counts down, then ends.
+    .cfi_sections .debug_frame
     .text
     .globl process
 process:
+    .cfi_startproc
+    .cfi_undefined ra // nobody has called this: backtraces end here
     li s0, 10000
 1:  mv a1, s0
     ecall
@@ -13,3 +16,4 @@ process:
 2:  li a0, 1
 3:  li a1, -1
     ecall
+    .cfi_endproc

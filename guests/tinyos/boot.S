@@ -9,7 +9,10 @@
 #ifdef PARAVIRT
     HC_NOTE
 #endif
+    .cfi_sections .debug_frame
     .section .text.start, "ax"
+    .cfi_startproc
+    .cfi_undefined ra // nobody has called this: backtraces end here
 #ifdef PARAVIRT
     // Before any privileged instruction: is there a VMM that offers hypercalls?
     mv s0, a0
@@ -74,6 +77,7 @@ high:
     la t0, kernel_trap_entry
     csrw stvec, t0
 1:  call kernel_main
+    .cfi_endproc
 
     .bss
     .balign PAGE_SIZE

@@ -1,16 +1,22 @@
 // A user program starts here, at USER_TEXT, and asks the kernel for things from here.
 #include "syscall.h"
 
+    .cfi_sections .debug_frame
     .section .text.start, "ax"
+    .cfi_startproc
+    .cfi_undefined ra // nobody has called this: backtraces end here
     call user_main
     call exit
+    .cfi_endproc
 
 .macro SYSTEM_CALL name, number
     .globl \name
 \name:
+    .cfi_startproc
     li a7, \number
     ecall
     ret
+    .cfi_endproc
 .endm
 
     .text

@@ -26,7 +26,7 @@ def gdb(tinyos: Served) -> Iterator[Gdb]:
 def test_from_boot_into_a_process(gdb: Gdb) -> None:
     """M-mode, S-mode without and with paging, U-mode: symbols, sources and lines in each."""
     assert "M-mode" in gdb.command("info threads")
-    assert "csrw mie, zero" in gdb.command("list sbi_stub_entry.S:8,8")
+    assert "csrw mie, zero" in gdb.command("list sbi_stub_entry.S:11,11")
     gdb.command("break *0x80200000")  # the kernel's entry, before paging
     gdb.go("continue")
     assert gdb.pc() == 0x8020_0000 and gdb.value("$priv") == 1 and gdb.value("$satp") == 0
@@ -161,6 +161,21 @@ def test_backtrace_through_a_trap(gdb: Gdb) -> None:
     names = re.findall(r"#\d+ .*?(\w+) \(", text)
     assert names[:2] == ["process_fork", "sys_fork"]
     assert "user_trap_entry" in names and names[-1] == "fork"  # in U-mode
+
+
+def test_backtraces_end_where_nobody_has_called(gdb: Gdb) -> None:
+    """In the firmware, in the kernel and in a process: assembly that was entered, not called."""
+    for place, names in (
+        ("stub_setup", ["stub_setup", "_start"]),
+        ("kernel_main", ["kernel_main", "high"]),
+        ("user_main", ["user_main", "__user_start"]),
+        ("write", ["write", "say", "user_main", "__user_start"]),
+    ):
+        gdb.command(f"tbreak {place}")
+        gdb.go("continue")
+        text = gdb.command("bt")
+        assert re.findall(r"^#\d+ .*?(\w+) \(", text, re.MULTILINE) == names
+        assert all(line.startswith("#") for line in text.split("\n") if line), text
 
 
 def test_variables_and_registers_can_be_changed(gdb: Gdb) -> None:
