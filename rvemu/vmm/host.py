@@ -37,6 +37,13 @@ from rvemu.hart.tlb import flush_all
 from rvemu.lang import M64
 from rvemu.memory import PAGE_SIZE, Ram
 from rvemu.vmm.lookup import changed, forget_step, look_up, set_status
+from rvemu.vmm.shared_page import (
+    poll_events,
+    return_from_trap,
+    see_rings,
+    show_time,
+    take_trap,
+)
 from rvemu.vmm.switch import (
     NEEDED,
     enter_user,
@@ -96,6 +103,7 @@ _SHARE = (VMM_BASE + VMM_SIZE - _PAGES) // BANKS & -PAGE_SIZE
 COMPILED = (
     *(poll, pmp_permissions, flush_all, look_up, set_status, changed, forget_step),
     *(enter_user, leave_user, take_hart, load_virtual, enter_virtual, leave_virtual),
+    *(show_time, see_rings, take_trap, poll_events, return_from_trap),
 )
 
 # A debugger's breakpoints and watchpoints, which are together at the end of what harts share.

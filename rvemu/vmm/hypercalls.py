@@ -14,7 +14,8 @@ from enum import IntEnum
 
 from construct import Array, Bytes, Int32ul, Int64ul, Struct
 
-from rvemu.vmm.sbi import IMPLEMENTATION
+#: What the VMM's firmware calls itself: no registered number.
+IMPLEMENTATION = 0x7276
 
 #: The SBI extension of hypercalls.
 EXTENSION = 0x0A000000 | IMPLEMENTATION

@@ -71,7 +71,8 @@ class Monitor:
         self.ram_end: int = self.ram_base + shared.region_size[0]
         self.bank, self.frames = host.add_bank(shared)
         self.to_physical = self.bank - self.ram_base
-        self._host_address = int(shared.region_host[0])
+        #: Where it is in the host's process.
+        self.host_address = int(shared.region_host[0])
         self._points = NO_POINTS
         # The virtual hart's PMP: how often it had been set when it was last looked at, and whether
         # it cuts pages.
@@ -166,7 +167,7 @@ class Monitor:
 
     def read_page(self, page: int) -> bytes:
         """A page of the guest's RAM, by its guest-physical address."""
-        return ctypes.string_at(page - self.ram_base + self._host_address, 4096)
+        return ctypes.string_at(page - self.ram_base + self.host_address, 4096)
 
     # --- Emulation ---------------------------------------------------------------------------
 

@@ -13,13 +13,12 @@ from collections.abc import Callable, Sequence
 
 from rvemu.devices.virtio.layout import packed
 from rvemu.drives import SECTOR, Drive
-from rvemu.hart.counters import request_poll, time
+from rvemu.hart.counters import request_poll
 from rvemu.hart.csr_status import write_sstatus
 from rvemu.hart.exceptions import Cause
 from rvemu.hart.fields import COUNTEREN, MIP, MODE_SV39, MSTATUS, SATP
-from rvemu.hart.interrupts import pending_interrupts, poll
+from rvemu.hart.interrupts import pending_interrupts
 from rvemu.hart.state import STOP_WFI, U_MODE, Hart, Shared
-from rvemu.hart.traps import enter_hs, return_from_s
 from rvemu.lang import M64, get, put
 from rvemu.traps import cause_name
 from rvemu.vmm.deprivileged import Deprivileged
@@ -30,24 +29,22 @@ from rvemu.vmm.hypercalls import (
     EXTENSION,
     RING_BLOCK,
     RING_CONSOLE,
-    SHARED_PAGE,
     UPDATE,
     Call,
 )
 from rvemu.vmm.rings import BlockRing, ConsoleRing
 from rvemu.vmm.sbi import DENIED, INVALID_PARAM, NOT_SUPPORTED, SUCCESS, UnhandledExitError
+from rvemu.vmm.shared_page import (
+    SharedPage,
+    poll_events,
+    return_from_trap,
+    see_rings,
+    show_time,
+    take_trap,
+)
 
 _ECALL = 0x73
-_A0, _A1, _A6, _A7, _SP = 10, 11, 16, 17, 2
-
-# Words of the shared page.
-_WORD = {field.name: n for n, field in enumerate(SHARED_PAGE.subcons)}
-_EPC, _STATUS, _CAUSE, _TVAL = (_WORD[name] for name in ("epc", "status", "cause", "tval"))
-_TRAP_SP, _TRAP_A6, _TRAP_A7 = (_WORD[name] for name in ("sp", "a6", "a7"))
-_ENTRY, _KERNEL_SP = _WORD["entry"], _WORD["kernel_sp"]
-_ENABLED, _WANTED = _WORD["enabled"], _WORD["wanted"]
-_TIMER, _EVENTS, _TIME = (_WORD[name] for name in ("timer", "events", "time"))
-_DISTANCE = _WORD["distance"]
+_A0, _A1, _A6, _A7 = 10, 11, 16, 17
 
 _UPDATE = packed(UPDATE)
 #: Records of one UPDATE.
@@ -58,8 +55,6 @@ _AT_ONCE = 8
 # Of the guest's Shared: RAM and ROM come first.
 _BANK_REGION = 2
 
-_FS = MSTATUS.FS.mask
-_RETURNED = MSTATUS.SPP.mask | MSTATUS.SPIE.mask | _FS
 _S_INTERRUPTS = MIP.SSIP.mask | MIP.STIP.mask | MIP.SEIP.mask
 _PAGE_FAULTS = {
     Cause.INSTRUCTION_PAGE_FAULT: False,
@@ -104,12 +99,22 @@ class Paravirt(Deprivileged):
         """A guest was loaded, and begins: nothing is known of it."""
         self.paging.begin()
         self._started = False
-        self._page = 0  # the first word of the shared page
+        self._use_page(SharedPage())  # no guest's, until it has one
         self._roots = 0, 0  # the kernel's and the processes', guest-physical; 0: the linear map
         self._satp = [self.paging.linear.register()] * 2  # what translates for U-mode, and S-mode
         self._console: ConsoleRing | None = None
         self._block: BlockRing | None = None
         self._spoiled: int | None = None  # a table that the host has stored to
+
+    def _use_page(self, page: SharedPage) -> None:
+        """Tell the guest's kernel of its traps and events in a page that they share."""
+        self._page = page
+        bind, v = self.host.bind, self.hart
+        self._show_time = bind(show_time, v, page)
+        self._see_rings = bind(see_rings, v, page)
+        self._take_trap = bind(take_trap, v, page)
+        self._poll_events = bind(poll_events, v, page)
+        self._return_from_trap = bind(return_from_trap, v, page)
 
     def frames_stored(self, frames: Sequence[int]) -> None:
         for frame in frames:
@@ -137,24 +142,16 @@ class Paravirt(Deprivileged):
                 "says now is not what was checked"
             )
         if self._started:
-            words = self.paging.words
-            now = int(time(h))
-            words[self._page + _TIME] = now
-            words[self._page + _TIMER] = int(h.stimecmp <= now)
+            self._show_time()
         if self.run_deprivileged(h, self._satp[h.priv & 1]):
             self._handle(h, int(self.host.hart.mcause), int(self.host.hart.mtval))
 
     def poll(self, h: Hart) -> None:
         """Deliver an event, if there is one and the guest takes it."""
         if not self._started:
-            poll(h)
-            return
-        self._see_rings(h)
-        priv, enabled = h.priv, self.paging.words[self._page + _ENABLED] & 1
-        h.mstatus = put(h.mstatus, MSTATUS.SIE, enabled)
-        poll(h)
-        if h.priv != priv or get(h.mstatus, MSTATUS.SIE) != enabled:
-            self._publish(h)
+            super().poll(h)
+        elif self._poll_events():
+            self._set_satp(h)
 
     # --- Exits -------------------------------------------------------------------------------
 
@@ -186,24 +183,7 @@ class Paravirt(Deprivileged):
                 f"{value:#x}. (In mode paravirt kernels make hypercalls, see docs/vmm.md: this one "
                 "may have been built for other modes.)"
             )
-        h.mstatus = put(h.mstatus, MSTATUS.SIE, self.paging.words[self._page + _ENABLED] & 1)
-        enter_hs(h, cause, value, 0, 0, 0)
-        self._publish(h)
-
-    def _publish(self, h: Hart) -> None:
-        """The virtual hart has taken a trap into its kernel: tell it."""
-        words, page = self.paging.words, self._page
-        words[page + _EPC] = h.sepc
-        words[page + _STATUS] = h.mstatus & _RETURNED
-        words[page + _CAUSE] = h.scause
-        words[page + _TVAL] = h.stval
-        words[page + _TRAP_SP] = h.x[_SP]
-        words[page + _TRAP_A6] = h.x[_A6]
-        words[page + _TRAP_A7] = h.x[_A7]
-        words[page + _ENABLED] = 0
-        if not get(h.mstatus, MSTATUS.SPP):
-            h.x[_SP] = words[page + _KERNEL_SP]
-        h.pc = words[page + _ENTRY] & ~1
+        self._take_trap(cause, value)
         self._set_satp(h)
 
     @staticmethod
@@ -217,12 +197,13 @@ class Paravirt(Deprivileged):
     def _hypercall(self, h: Hart, function: int) -> None:
         if function == Call.RETURN and self._started:
             self.note(ExitReason.HYPERCALL, function, "return from a trap", _ECALL)
-            self._return(h)
+            self._return_from_trap()
+            self._set_satp(h)
             return
         if function == Call.WAIT and self._started:
             self.note(ExitReason.HYPERCALL, function, "the virtual hart waits", _ECALL)
             self._answer(h, SUCCESS, 0)
-            self._see_rings(h)
+            self._see_rings()
             if not pending_interrupts(h) & h.mie:
                 h.stop_reason = STOP_WFI
             request_poll(h)
@@ -240,7 +221,7 @@ class Paravirt(Deprivileged):
             action = f"refused: {refused}"
         self.note(ExitReason.HYPERCALL, function, action, _ECALL)
         self._answer(h, error, value)
-        if self._started and self.paging.words[self._page + _ENABLED] & 1:
+        if self._started and self._page.enabled & 1:
             request_poll(h)
 
     @staticmethod
@@ -249,24 +230,12 @@ class Paravirt(Deprivileged):
         h.x[_A1] = value
         h.pc = (h.pc + 4) & M64
 
-    def _return(self, h: Hart) -> None:
-        words, page = self.paging.words, self._page
-        h.sepc = words[page + _EPC] & ~1
-        write_sstatus(h, (h.mstatus & ~_RETURNED) | (words[page + _STATUS] & _RETURNED))
-        h.x[_SP] = words[page + _TRAP_SP]
-        h.x[_A6] = words[page + _TRAP_A6]
-        h.x[_A7] = words[page + _TRAP_A7]
-        return_from_s(h)
-        h.pc = h.next_pc
-        words[page + _ENABLED] = get(h.mstatus, MSTATUS.SIE)
-        self._set_satp(h)
-
     def _start(self, page: int, _: int) -> Result:
         self.paging.share(page)
         self._started = True
-        self._page = page - self.ram_base >> 3
+        self._use_page(SharedPage.from_address(page - self.ram_base + self.host_address))
+        self._page.distance = self.to_physical & M64
         self.hart.mie = _S_INTERRUPTS
-        self.paging.words[self._page + _DISTANCE] = self.to_physical & M64
         return SUCCESS, 0
 
     def _update(self, address: int, count: int) -> Result:
@@ -354,19 +323,13 @@ class Paravirt(Deprivileged):
         if rings & RING_CONSOLE and self._console is not None:
             self._console.print_output()
         if rings & RING_BLOCK and self._block is not None and (work := self._block.answer()):
-            self.paging.words[self._page + _EVENTS] |= RING_BLOCK
+            self._page.events |= RING_BLOCK
             self.worked(work)
-        self._see_rings(self.hart)
+        self._see_rings()
         return SUCCESS, 0
 
     def take_input(self) -> None:
         """Look whether something was typed. To be called between the guest's turns."""
         if self._console is not None and self._console.take_input():
-            self.paging.words[self._page + _EVENTS] |= RING_CONSOLE
-            self._see_rings(self.hart)
-
-    def _see_rings(self, h: Hart) -> None:
-        """An event that the guest wants, and has not seen to, is an external interrupt."""
-        words, page = self.paging.words, self._page
-        rings = words[page + _EVENTS] & words[page + _WANTED] & (RING_CONSOLE | RING_BLOCK)
-        h.mip = put(h.mip, MIP.SEIP, int(rings != 0))
+            self._page.events |= RING_CONSOLE
+            self._see_rings()

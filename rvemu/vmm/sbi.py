@@ -21,6 +21,7 @@ from rvemu.lang import M32, M64
 from rvemu.machine import Machine
 from rvemu.traps import cause_name
 from rvemu.vmm.host import LEVEL_M
+from rvemu.vmm.hypercalls import IMPLEMENTATION
 
 # Extensions, by their numbers.
 PUTCHAR, SHUTDOWN, BASE = 0x01, 0x08, 0x10
@@ -28,8 +29,6 @@ TIME, RESET_EXTENSION, CONSOLE, HSM = 0x54494D45, 0x53525354, 0x4442434E, 0x4853
 
 SUCCESS, FAILED, NOT_SUPPORTED, INVALID_PARAM, DENIED, ALREADY_AVAILABLE = 0, -1, -2, -3, -4, -6
 _VERSION = 3 << 24  # 3.0
-#: What this firmware calls itself: no registered number.
-IMPLEMENTATION = 0x7276
 
 _A0, _A1, _A2, _A6, _A7 = 10, 11, 12, 16, 17
 _LONGEST_WRITE = 4096  # bytes of one console write; a guest may ask for more, and gets so many

@@ -2,6 +2,7 @@
 
 import pytest
 
+from rvemu.engine import ENGINES
 from rvemu.errors import RvemuError
 from rvemu.guests import find_guest
 from rvemu.hart.extensions import DEFAULT_ISA, parse_isa
@@ -45,6 +46,7 @@ from tests.vmm.paravirtual_programs import (
     run,
     traps,
 )
+from tests.vmm.programs import visible
 
 SUCCESS, NOT_SUPPORTED, INVALID, DENIED = 0, -2, -3, -4
 ECALL_U, ILLEGAL, BREAKPOINT = 8, 2, 3
@@ -431,6 +433,21 @@ def test_there_is_no_floating_point_where_there_is_none() -> None:
     assert [(cause, status & 3 << 13) for cause, _, _, status in traps(machine)] == [
         (BREAKPOINT, 0)
     ]
+
+
+def test_both_engines_do_the_same() -> None:
+    """What the VMM does at exits is native code in one of them."""
+    states = []
+    for engine in ENGINES:
+        kernel = set_timer(Kernel(), 3).op("ebreak").call(Call.WAIT).call(Call.FLOATING_POINT, 1)
+        kernel.to_user().op("ebreak").op("ecall")
+        machine = VirtualMachine(PARAVIRT, memory=MEMORY, engine=engine)
+        machine.load(kernel.elf())
+        machine.run(1000)
+        ram = machine.machine.board.ram
+        states.append((visible(machine.machine.hart.state), ram.read(SHARED, 4096)))
+        assert len(traps(machine)) > 3
+    assert states[0] == states[1]
 
 
 # --- Time and events -----------------------------------------------------------------------------
