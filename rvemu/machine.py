@@ -404,8 +404,14 @@ class Machine:
             rate = ran / max(time.perf_counter() - started, 1e-6)
             self._wall_slice = min(max(int(rate * _WALL_SLICE), _SHORTEST), _LONGEST)
         if due is not None and self.now >= due:
-            self.board.update()
+            self._update_devices()
         return running
+
+    def _update_devices(self) -> None:
+        """Let the devices see the time, and do what is left to do."""
+        moved = self.board.moved
+        self.board.update()
+        self.worked((self.board.moved - moved) // _ACCESS_BYTES)
 
     def _device_due(self) -> int | None:
         """The clock at which a device wants to see the time; None if none does."""
@@ -439,7 +445,7 @@ class Machine:
         event = min(event, passed * per_tick)
         self.scheduler.skip(event if end is None else min(event, end - now))
         if due is not None and self.now >= due:
-            self.board.update()
+            self._update_devices()
         return True
 
     def _timers_are_set(self) -> bool:

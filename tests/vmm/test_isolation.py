@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
+from rvemu.devices.virtio.device import WORK_LIMIT, VirtioDevice
+from rvemu.devices.virtio.mmio import Status
 from rvemu.errors import RvemuError
 from rvemu.guests import expected_output
 from rvemu.hart.extensions import DEFAULT_ISA, parse_isa
@@ -334,6 +336,35 @@ def test_a_guest_that_prints_for_ever_does_so_in_its_own_time(mode: str) -> None
     assert first_to_end([rogue, victim]) is victim
     assert bytes(output) == expected_output("tinyos-s")
     assert 0 < EXIT_CLOCKS * len(printed) < cost(victim) + QUANTUM + EXIT_CLOCKS * 4096
+
+
+class Endless(VirtioDevice):
+    """A device whose driver has it write new requests into its own ring."""
+
+    name = "endless"
+    queue_sizes = (8,)
+
+    def handle(self, index: int) -> bool:
+        del index
+        self.moved += WORK_LIMIT
+        return True
+
+
+@pytest.mark.parametrize("mode", DIRECT)
+def test_a_device_without_end_works_in_its_guest_s_own_time(mode: str) -> None:
+    host = Host(parse_isa(DEFAULT_ISA))
+    path, sbi = bundled("tinyos-s")
+    device = Endless()
+    code = guest(never_yields)
+    rogue, _ = virtual_machine(mode, code, host=host, memory=MEMORY, devices=[device])
+    slot = rogue.machine.board.virtio[0]
+    slot.status, slot.queues[0].ready = Status.DRIVER_OK, True
+    slot.serve(0)
+    victim, output = virtual_machine(mode, path, host=host, sbi=sbi)
+    assert first_to_end([rogue, victim]) is victim
+    assert bytes(output) == expected_output("tinyos-s")
+    most = cost(victim) + QUANTUM + EXIT_CLOCKS * (WORK_LIMIT >> 16)
+    assert 0 < EXIT_CLOCKS * (device.moved >> 16) < most
 
 
 @pytest.mark.parametrize("mode", DIRECT)
