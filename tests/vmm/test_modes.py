@@ -25,7 +25,7 @@ def test_a_guest_prints_what_it_must(guest: str, mode: str) -> None:
 
 
 @pytest.mark.parametrize("mode", DIRECT)
-@pytest.mark.parametrize("guest", ["tinyos", "tinyos-s", "traps"])
+@pytest.mark.parametrize("guest", ["tinyos", "tinyos-s", "traps", "pager", "timeslice", "faults"])
 def test_the_virtual_hart_ends_in_the_state_of_a_real_one(guest: str, mode: str) -> None:
     """Equivalence, to the bit: registers, CSRs, time and counts of instructions, and memory."""
     path, sbi = bundled(guest)

@@ -305,6 +305,17 @@ def test_back_to_no_tables() -> None:
     assert [value for value, _ in (answers(machine)[-3], answers(machine)[-1])] == [6, 7]
 
 
+def test_the_last_frame_of_the_memory() -> None:
+    last = END - 0x1000
+    kernel = Kernel().call(Call.CONSOLE, last).update((PIN, last - 0x1000, 0))
+    kernel.update((SET, last - 8, entry(last, V | R | W))).call(Call.NOTIFY, 1)
+    machine = VirtualMachine(PARAVIRT, memory=MEMORY, output=lambda _: None)
+    machine.load(kernel.elf())
+    machine.machine.board.ram.write(last, bytes(0x1000))  # where the device tree is
+    machine.run(5000)
+    assert answers(machine) == [(0, 0), (0, 0), (0, 1), (0, 1), (0, 0)]
+
+
 @pytest.mark.parametrize("levels", [3, 4, 5])
 def test_tables_of_all_depths(levels: int) -> None:
     kernel = Kernel().paging()
