@@ -220,8 +220,7 @@ class VirtualMachine:
         self.machine.reboot()
         if self.monitor is not None:
             self.monitor.forget()
-        if self.firmware is not None:
-            self.firmware.start()
+        self._start()
 
     @contextmanager
     def accounted(self) -> Iterator[None]:

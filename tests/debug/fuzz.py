@@ -1,8 +1,8 @@
 """Feeds a session with a machine behind it broken input: `python -m tests.debug.fuzz [N] [SEED]`.
 
 The packets are those of tests/gdbstub/fuzz.py, and `monitor` commands; the guest is a small program
-in U, VS or M-mode, on one to three harts. Any exception that escapes, any badly framed reply, and a
-session that no longer answers end it with a traceback.
+in U, VS or M-mode, on one to three harts of one or two machines. Any exception that escapes, any
+badly framed reply, and a session that no longer answers end it with a traceback.
 """
 
 import gc
@@ -12,6 +12,8 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import cycle
 
 from gdbstub import Session
 from gdbstub.packet import frame
@@ -47,13 +49,27 @@ def monitor_command(rng: random.Random) -> bytes:
 
 
 def new_target(rng: random.Random) -> DebugTarget:
-    """A machine, about to run a program in some mode."""
-    machine = small_machine("native", rng.choice(PROGRAMS), rng.randrange(1, 4))
-    for hart in machine.harts:
-        hart["pmpaddr0"], hart["pmpcfg0"] = (1 << 54) - 1, 0x1F
-        hart["mtvec"] = 0x8000_0000
-        hart.mode = rng.choice(("M", "U", "VS"))
-    return DebugTarget(Process(machine))
+    """One machine or two, about to run a program in some mode."""
+    processes = []
+    for number in range(1, rng.randrange(2, 4)):
+        machine = small_machine("native", rng.choice(PROGRAMS), rng.randrange(1, 4))
+        for hart in machine.harts:
+            hart["pmpaddr0"], hart["pmpcfg0"] = (1 << 54) - 1, 0x1F
+            hart["mtvec"] = 0x8000_0000
+            hart.mode = rng.choice(("M", "U", "VS"))
+        processes.append(Process(machine, number=number))
+    if len(processes) == 1:
+        return DebugTarget(*processes)
+    return DebugTarget(*processes, turns=cycle([_Turn(0), _Turn(1)]))
+
+
+@dataclass(frozen=True)
+class _Turn:
+    number: int
+    clocks: int = 100
+
+    def over(self) -> bool:
+        return False
 
 
 @contextmanager
@@ -78,8 +94,9 @@ def fuzz(packets: int, seed: int) -> int:
             count = min(_PACKETS_IN_A_SESSION, packets - done)
             done += _one_session(rng, target, count)
             target.close()
-            hooks = target.processes[0].machine.hooks
-            assert not (hooks.point or hooks.trap or hooks.before or hooks.after)
+            for process in target.processes:
+                hooks = process.machine.hooks
+                assert not (hooks.point or hooks.trap or hooks.before or hooks.after)
             if sessions % 20 == 0:
                 gc.collect()  # a machine is large, and made of few objects
     return sessions

@@ -8,7 +8,7 @@ from rvemu.machine import Machine
 from rvemu.vmm.exits import Exit, ExitReason
 from rvemu.vmm.host import Host
 from rvemu.vmm.rounds import run_in_turns
-from rvemu.vmm.virtual_machine import EMULATE, TRANSPARENT, VirtualMachine
+from rvemu.vmm.virtual_machine import EMULATE, MODES, PARAVIRT, TRANSPARENT, VirtualMachine
 from tests.assembler import Assembler, encode
 from tests.vmm.programs import DIRECT, bundled, virtual_machine, visible
 
@@ -22,6 +22,18 @@ def test_a_guest_prints_what_it_must(guest: str, mode: str) -> None:
     machine, output = virtual_machine(mode, path, sbi=sbi)
     assert machine.run(100_000_000).passed
     assert bytes(output) == expected_output(guest)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_guest_begins_anew(mode: str) -> None:
+    """In the middle: nothing is left of what was."""
+    path, sbi = bundled("tinyos-pv" if mode == PARAVIRT else "tinyos-s")
+    machine, output = virtual_machine(mode, path, sbi=sbi)
+    machine.run(500_000)
+    machine.reboot()
+    output.clear()
+    assert machine.run(100_000_000).passed
+    assert bytes(output) == expected_output("tinyos-s")
 
 
 @pytest.mark.parametrize("mode", DIRECT)

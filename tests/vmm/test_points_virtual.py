@@ -2,17 +2,20 @@
 hart meets them, and elsewhere the guest runs directly."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
 from gdbstub import Kind, Point
 from rvemu.board import UART_BASE
 from rvemu.debug.points import DebugPoints
+from rvemu.guests import expected_output
 from rvemu.hart.extensions import DEFAULT_ISA, parse_isa
 from rvemu.hart.state import PASS_NEXT, PASS_NEXT_WATCHED, STOP_BREAKPOINT, STOP_WATCHPOINT
+from rvemu.lang import M64
 from rvemu.vmm.host import VMM_BASE, Host
 from rvemu.vmm.rounds import run_in_turns
-from rvemu.vmm.virtual_machine import EMULATE, TRANSPARENT, VirtualMachine
+from rvemu.vmm.virtual_machine import EMULATE, MODES, PARAVIRT, TRANSPARENT, VirtualMachine
 from tests.assembler import A0, A1, A2, A3, A4, Assembler
 from tests.vmm.privileged_programs import BASE, DATA, TABLES, WINDOW, PrivilegedProgram
 from tests.vmm.programs import DIRECT, bundled, virtual_machine, visible
@@ -105,10 +108,31 @@ def test_points_in_a_kernel_and_its_processes(mode: str) -> None:
     assert found[1] == found[0]
 
 
-@pytest.mark.parametrize("mode", DIRECT)
+def tinyos(mode: str) -> tuple[Path, bool]:
+    return bundled("tinyos-pv" if mode == PARAVIRT else "tinyos-s")
+
+
+def test_points_in_a_paravirtual_kernel() -> None:
+    """Which the model can't execute: it is met as often as it counts."""
+    path, sbi = tinyos(PARAVIRT)
+    machine, output = virtual_machine(PARAVIRT, path, sbi=sbi)
+    debugger = Debugger(machine)
+    (tick,), (count,) = symbols(machine, "timer_tick"), symbols(machine, "tick_count")
+    debugger.set([tick, *symbols(machine, "user_main")], [(Kind.WRITE, count, 8)])
+    assert machine.run(100_000_000).passed
+    assert bytes(output) == expected_output("tinyos-s")
+    stores = [met for met in debugger.met if met[0] == STOP_WATCHPOINT]
+    assert {address for *_, address in stores} == {count}
+    place = count - machine.machine.symbol("RAM_DISTANCE") & M64
+    assert len(stores) == machine.machine.board.ram.read(place, 1)[0] > 3
+    calls = [n for n, met in enumerate(debugger.met) if met[1] == tick]
+    assert calls and all(debugger.met[n + 1] in stores for n in calls)
+
+
+@pytest.mark.parametrize("mode", [mode for mode in MODES if mode != EMULATE])
 def test_elsewhere_the_guest_runs_directly(mode: str) -> None:
     """With points that it does not meet, not an instruction less than without."""
-    path, sbi = bundled("tinyos-s")
+    path, sbi = tinyos(mode)
     counts = []
     for breaks in ([], range(0x8000_0000, 0x8000_0028, 4)):
         machine, _ = virtual_machine(mode, path, sbi=sbi)
