@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 
 from rvemu.devices.virtio.layout import packed
 from rvemu.drives import SECTOR, Drive
+from rvemu.errors import RvemuError
 from rvemu.hart.counters import request_poll
 from rvemu.hart.csr_status import write_sstatus
 from rvemu.hart.exceptions import Cause
@@ -134,6 +135,12 @@ class Paravirt(Deprivileged):
         return guest if self.in_ram(guest) else address
 
     # --- Direct execution --------------------------------------------------------------------
+
+    def _run_observed(self, h: Hart) -> int:
+        del h
+        raise RvemuError(
+            "the translations of a paravirtual guest can't be traced: the model knows no hypercalls"
+        )
 
     def advance(self, h: Hart) -> None:
         if self._spoiled is not None:

@@ -142,6 +142,7 @@ class VirtualMachine:
         def send(data: bytes) -> None:
             for byte in data:
                 bus.write(UART_BASE, 1, byte)
+            self.machine.worked(len(data))
 
         def receive(room: int) -> bytes:
             return bytes(

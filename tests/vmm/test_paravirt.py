@@ -545,6 +545,25 @@ def test_a_table_that_the_host_stores_to_ends_the_guest() -> None:
     assert machine.run(100).failure.startswith(f"it: the host has stored to {LAST:#x}")
 
 
+def test_translations_are_not_traced() -> None:
+    machine = VirtualMachine(PARAVIRT, memory=MEMORY)
+    machine.load(Kernel().elf())
+    machine.machine.hooks.translation.append(lambda *_: None)
+    with pytest.raises(RvemuError, match="can't be traced"):
+        machine.run(100)
+
+
+def test_traps_are_traced() -> None:
+    """As the virtual hart takes them."""
+    machine = VirtualMachine(PARAVIRT, memory=MEMORY)
+    machine.load(Kernel().op("ebreak").paging().to_user().op("ecall").elf())
+    seen: list[int] = []
+    machine.machine.hooks.trap.append(lambda *_: seen.append(machine.machine.hart["scause"]))
+    machine.run(20_000)
+    assert seen == [BREAKPOINT, ECALL_U]
+    assert len(traps(machine)) == 2
+
+
 def test_a_small_share_of_the_vmm_s_memory_is_enough() -> None:
     """The linear map is dropped where no table is left, and made again as it is needed."""
     machine = VirtualMachine(PARAVIRT, memory=16 << 20)

@@ -22,6 +22,7 @@ from tests.vmm.paravirtual_programs import (
     MEMORY,
     PAGE,
     PIN,
+    RING,
     TRAPS,
     UNPIN,
     WORD,
@@ -183,6 +184,18 @@ def test_who_has_tables_checked_pays_for_it() -> None:
     machine.run(5000)
     assert traps(machine) == []
     assert rounds.cost(machine) > 400 * 512 // 8 * rounds.EXIT_CLOCKS
+
+
+def test_who_prints_pays_for_it() -> None:
+    """As for stores to a UART."""
+    kernel = Kernel().call(Call.CONSOLE, RING)
+    kernel.put(RING + 3072 + 8, 2048 << 32).call(Call.NOTIFY, 1)
+    output = bytearray()
+    machine = VirtualMachine(PARAVIRT, memory=MEMORY, output=output.extend)
+    machine.load(kernel.elf())
+    machine.run(5000)
+    assert len(output) == 2048
+    assert rounds.cost(machine) > 2048 * rounds.EXIT_CLOCKS
 
 
 def test_who_has_a_table_refused_pays_too() -> None:
