@@ -43,7 +43,7 @@ class RemappingProgram:
         self._start()
         for _ in range(operations):
             self._random.choices(
-                (self._change, self._use, self._switch, self._call), (40, 40, 14, 6)
+                (self._change, self._use, self._switch, self._call), (36, 44, 12, 8)
             )[0]()
         self._p.label("end").jal(ZERO, "end")
         self._handler()
@@ -55,7 +55,7 @@ class RemappingProgram:
         p, chance = self._p, self._random
         p.la(T5, "trap").csrw("mtvec", T5).csr_set("pmpaddr0", -1).csr_set("pmpcfg0", 0x1F)
         p.csr_set("menvcfg", chance.choice((0, MENVCFG.ADUE.mask)))
-        if chance.random() < 0.3:
+        if chance.random() < 0.5:
             self._protect()
         for root in ROOTS:
             self._put(root + 16, BASE >> 2 | _KERNEL)
@@ -88,12 +88,13 @@ class RemappingProgram:
         p.label("return").op("mret")
 
     def _protect(self) -> None:
-        """A region of PMP: a page, or four bytes in the middle of one."""
-        page = self._random.choice((*TABLES, *PAGES))
-        na4 = self._random.random() < 0.5
-        region, mode = ((page + 0x800) >> 2, 0x10) if na4 else (page >> 2 | 0x1FF, 0x18)
+        """A region of PMP: a page, or four bytes in the middle of a table."""
+        chance = self._random
+        region, mode = chance.choice((*LAST, *PAGES)) >> 2 | 0x1FF, 0x18
+        if chance.random() < 0.5:
+            region, mode = (chance.choice(LAST) + 0x800) >> 2, 0x10
         self._p.csr_set("pmpaddr1", -1).csr_set("pmpaddr0", region)
-        permissions = self._random.choice((0, 1, 7, 0x81))
+        permissions = chance.choice((0, 1, 7, 0x81))
         self._p.csr_set("pmpcfg0", 0x1F00 | mode | permissions)
 
     def _put(self, address: int, value: int) -> None:
