@@ -247,8 +247,9 @@ class DirectPaging:
 
     def written(self, address: int, length: int) -> None:
         """The VMM has stored to some bytes of one frame: the translations and decoded instructions
-        that were made of them must go."""
+        that were made of them must go, and reservations, as for any device's store."""
         monitor = self._monitor
+        monitor.hart.reservation_size = 0
         page = address & PAGE_MASK
         if page in self.tables:
             monitor.host.stale = True

@@ -368,6 +368,23 @@ def test_a_disk_s_event_interrupts_who_wants_it(wanted: int, interrupts: int) ->
     assert [cause for cause, *_ in traps(machine)] == [EXTERNAL] * interrupts
 
 
+def test_what_the_disk_writes_breaks_a_reservation() -> None:
+    """As any device's store does. Where the VMM writes nothing, it stays."""
+    kernel = Kernel().call(Call.BLOCK, RING)
+    kernel.put(RING + 32, READ).put(RING + 40, 1).put(RING + 48, PAGE).put(RING + 56, SECTOR)
+    kernel.put(RING, 1 << 32)
+    for rings in (RING_BLOCK, 0):
+        kernel.li(S0, PAGE).op("lr.d", rd=A2, rs1=S0).call(Call.NOTIFY, rings).op(
+            "sc.d", rd=S1, rs1=S0, rs2=A2
+        )
+        kernel.op("slli", rd=A4, rs1=A4, shamt=4).op("add", rd=A4, rs1=A4, rs2=S1)
+    machine = VirtualMachine(PARAVIRT, memory=MEMORY, output=lambda _: None)
+    machine.plug(Disk())
+    machine.load(kernel.elf())
+    machine.run(20_000)
+    assert machine.machine.hart["a4"] == 0x10
+
+
 def test_one_disk() -> None:
     machine = VirtualMachine(PARAVIRT, memory=MEMORY)
     machine.plug(Disk())
