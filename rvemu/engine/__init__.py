@@ -31,6 +31,10 @@ class Stepper(Engine, Protocol):
     def adopt(self, hart: Hart) -> None:
         """Be ready to step a hart."""
 
+    def entry_point(self, name: str) -> int:
+        """The host address of the C function that runs a hart ("run"), or executes its `insn`
+        ("execute"); 0 if the engine is not native."""
+
     def step(self, hart: Hart, raw: int | None = None) -> None:
         """Execute one instruction, whatever is pending; a trap is delivered, a stop left in
         `stop_reason` with the instruction to be started over. raw: its bits, if they are known

@@ -6,11 +6,14 @@ virtual hart's instructions on a physical one as far as the technique allows.
 exits.py               why a guest gave up control, as plain data
 accounting.py          how often, and what it cost
 host.py                the physical machine: a hart, and memory for the VMM's tables
+switch.py              giving the hart a guest's state, and taking it back
+lookup.py              what is asked of a guest's own tables
 page_tables.py         tables that the VMM makes: shadow tables and G-stage tables
 monitor.py             the parts of a virtual hart's life that all modes share
 deprivileged.py        direct execution in U-mode, for modes whose hart need not have H
 shadow.py              shadow page tables, and how they follow the guest's own
 trap_and_emulate.py    the mode of a hart without support for virtualization
+answers.py             its exits that are answered at once
 patch.py               its variant for harts that are not virtualizable: scan-and-patch
 hardware.py            the mode of a hart with the hypervisor extension
 control.py             the control structure of that mode: four areas, by field

@@ -5,7 +5,7 @@ what becomes of a trap."""
 from collections.abc import Sequence
 
 from rvemu.hart.state import STOP_OWNED, Hart, Shared
-from rvemu.vmm.host import ENTER_U, ENTER_U_FENCED, Host
+from rvemu.vmm.host import ENTER_U, ENTER_U_FENCED, Entry, Host
 from rvemu.vmm.monitor import Monitor
 from rvemu.vmm.switch import enter_user, leave_user
 
@@ -21,23 +21,29 @@ class Deprivileged(Monitor):
         self._enter_user = host.bind(enter_user, host.hart, self.hart)
         self._leave_user = host.bind(leave_user, host.hart, self.hart)
 
+    def way_in(self) -> Entry:
+        """How to enter the guest, after making the hart ready for it if it has run another."""
+        host = self.host
+        if host.resident is not self:
+            # Cache-block operations trap, and so do counters that are not the guest's to read.
+            host.resident = self
+            p = host.hart
+            p.mie = p.medeleg = p.senvcfg = 0
+            p.mcounteren = p.scounteren = self.counters
+            host.stale = True  # another guest's tables may have used the same ASIDs
+        entry = ENTER_U_FENCED if host.stale else ENTER_U
+        host.stale = False
+        return entry
+
     def run_deprivileged(self, h: Hart, satp: int) -> bool:
         """Run the guest under a page table of the physical machine: whether it trapped. The
         physical hart's CSRs then say how; the guest's state is the virtual hart's again, and its pc
         is that of what trapped."""
         host = self.host
-        p = host.hart
-        if host.resident is not self:
-            # Cache-block operations trap, and so do counters that are not the guest's to read.
-            host.resident = self
-            p.mie = p.medeleg = p.senvcfg = 0
-            p.mcounteren = p.scounteren = self.counters
-            host.stale = True  # another guest's tables may have used the same ASIDs
+        entry = self.way_in()
         accounting = self.accounting
-        if p.satp != satp:
+        if host.hart.satp != satp:
             accounting.switches += 1
-        entry = ENTER_U_FENCED if host.stale else ENTER_U
-        host.stale = False
         self._enter_user(self.to_physical, satp, entry.address, entry.length)
         reason = host.run(h)
         accounting.direct += self._leave_user(self.to_physical)

@@ -37,6 +37,7 @@ class Hardware(TrapAndEmulate):
     """Runs a guest in VS- and VU-mode."""
 
     name = "hardware"
+    machine_only = True
 
     def __init__(self, host: Host, shared: Shared, harts: Sequence[Hart]) -> None:
         super().__init__(host, shared, harts)

@@ -39,7 +39,7 @@ from rvemu.vmm.lookup import Stored, forget_step
 PAGE_MASK = ~0xFFF
 
 # After so many exits the host looks at its own affairs, as it does after so many instructions.
-MANY_EXITS = 400
+MANY_EXITS = 2000
 
 
 class Monitor:
@@ -74,9 +74,11 @@ class Monitor:
         #: Where it is in the host's process.
         self.host_address = int(shared.region_host[0])
         self._points = NO_POINTS
+        #: Exits until the host looks at its own affairs.
+        self.exits_left = 0
         # The virtual hart's PMP: how often it had been set when it was last looked at, and whether
         # it cuts pages.
-        self._pmp_updates = -1
+        self.pmp_updates = -1
         self._pmp_cuts = False
 
     # --- The engine's side -------------------------------------------------------------------
@@ -92,7 +94,7 @@ class Monitor:
             self.interpret()  # the instruction whose device access the machine has made
         else:
             self.poll(h)
-        exits_left = MANY_EXITS
+        self.exits_left = MANY_EXITS
         while True:
             if h.stop_reason:
                 if h.stop_reason != STOP_FLUSH:
@@ -100,17 +102,17 @@ class Monitor:
                 h.stop_reason = STOP_NONE  # other instructions than before: nothing is kept of them
             elif h.budget < 0:
                 self.poll(h)
-            elif not exits_left:
+            elif self.exits_left <= 0:
                 return STOP_HOST
             else:
-                exits_left -= 1
-                if h.pmp_updates != self._pmp_updates:
+                self.exits_left -= 1
+                if h.pmp_updates != self.pmp_updates:
                     self._see_protection(h)
                 self.advance(h)
 
     def _see_protection(self, h: Hart) -> None:
         """PMP has changed, by whatever means: nothing holds that was derived from it."""
-        self._pmp_updates = int(h.pmp_updates)
+        self.pmp_updates = int(h.pmp_updates)
         regions = [(int(h.pmp_low[n]), int(h.pmp_high[n]) + 1) for n in range(h.pmp_active)]
         self._pmp_cuts = any((low | end) & ~PAGE_MASK for low, end in regions if low < end)
         self.forget()

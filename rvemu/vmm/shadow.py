@@ -24,6 +24,7 @@ from rvemu.hart.state import U_MODE, Hart
 from rvemu.hart.walk import MAY_STORE, OK
 from rvemu.lang import get
 from rvemu.memory import PAGE_SIZE
+from rvemu.vmm.answers import Answers
 from rvemu.vmm.host import OutOfFrames
 from rvemu.vmm.lookup import Found, Regime, changed, look_up, set_status
 from rvemu.vmm.monitor import PAGE_MASK, Monitor
@@ -72,8 +73,9 @@ class Frame:
 class Shadows:
     """The shadow tables of one guest."""
 
-    def __init__(self, monitor: Monitor) -> None:
+    def __init__(self, monitor: Monitor, answers: Answers | None) -> None:
         self._monitor = monitor
+        self._answers = answers
         self._host = monitor.host
         self._frames = monitor.frames
         self._accounting = monitor.accounting
@@ -81,10 +83,12 @@ class Shadows:
         self._found = Found()
         self._look_up = host.bind(look_up, hart, self._found)
         self._set_status = host.bind(set_status, hart)
-        self._regime = Regime()
-        self._changed = host.bind(changed, hart, self._regime)
-        # The view that was asked for last.
+        #: The regime of the view that is in use.
+        self.regime = Regime()
+        self._changed = host.bind(changed, hart, self.regime)
+        # The view that was asked for last, and its key.
         self._current: View | None = None
+        self._current_key = 0, 0
         self._views: OrderedDict[tuple[int, int], View] = OrderedDict()
         #: Frames of the guest's tables, by guest-physical address.
         self.frames: dict[int, Frame] = {}
@@ -104,16 +108,19 @@ class Shadows:
 
     def view(self) -> View:
         """The view for the virtual hart's present state."""
+        self._changed()
+        key = self.regime.satp, self.regime.rest
         current = self._current
-        if not self._changed() and current is not None and current.alive:
+        if key == self._current_key and current is not None and current.alive:
             return current
-        key = self._regime.satp, self._regime.rest
         view = self._views.get(key)
         if view is None:
             view = self._make(key)
         else:
             self._views.move_to_end(key)
-        self._current = view
+        self._current, self._current_key = view, key
+        if self._answers is not None:
+            self._answers.learn_view(*key, view.satp)
         return view
 
     def _make(self, key: tuple[int, int]) -> View:
@@ -133,6 +140,8 @@ class Shadows:
     def _drop(self, view: View) -> None:
         view.alive = False
         view.table.release()
+        if self._answers is not None:
+            self._answers.forget_views()
 
     def forget(self) -> None:
         """Drop all."""

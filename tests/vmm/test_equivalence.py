@@ -3,6 +3,7 @@ time, and so is memory (Popek and Goldberg's *equivalence*, timing included)."""
 
 import pytest
 
+from rvemu.vmm.exits import Exit
 from rvemu.vmm.virtual_machine import EMULATE
 from tests.vmm.privileged_programs import PrivilegedProgram
 from tests.vmm.programs import DIRECT, virtual_machine, visible
@@ -38,6 +39,30 @@ def test_what_the_vmm_has_compiled_is_what_it_says(mode: str) -> None:
         machine.run(1_500)
         found.append((visible(machine.machine.hart.state), machine.accounting.exits))
     assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_exits_that_are_answered_at_once_are_exits_like_others(seed: int) -> None:
+    """While exits are traced, each comes to the VMM in Python: as many, for the same reasons, and
+    nothing that is counted differs."""
+    program = PrivilegedProgram(seed)
+    found = []
+    for traced in (False, True):
+        machine, _ = virtual_machine("trap-and-emulate", program.elf, memory=4 << 20)
+        seen: list[Exit] = []
+        machine.trace = seen.append if traced else None
+        machine.run(3_000)
+        accounting = machine.accounting
+        found.append(
+            (
+                visible(machine.machine.hart.state),
+                accounting.exits,
+                (accounting.entries, accounting.direct, accounting.switches, accounting.fills),
+            )
+        )
+        assert len(seen) == (accounting.total if traced else 0)
+    assert found[0] == found[1]
+    assert accounting.guest_seconds > 0
 
 
 def test_the_programs_reach_what_they_are_for() -> None:

@@ -46,6 +46,11 @@ class NativeEngine:
         hart.lone_slots = (ctypes.addressof(lone) + SLOT_BYTES - 1) & ~(SLOT_BYTES - 1)
         self._addresses[id(hart)] = ctypes.addressof(hart)
 
+    def entry_point(self, name: str) -> int:
+        """The host address of the C function that runs a hart ("run"), or executes its `insn`
+        ("execute")."""
+        return self._library.address(f"rvemu_{name}")
+
     def run(self, hart: Hart) -> int:
         """Run until the hart stops; the reason (`STOP_*`), which is also in `stop_reason`."""
         address = self._addresses[id(hart)]
