@@ -12,6 +12,8 @@ has it follow the host's.
 """
 
 import ctypes
+import hashlib
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -60,6 +62,11 @@ _ACCESS_BYTES = 1 << 16
 _FAR = 1 << 46
 _NEVER = 1 << 62
 _FAR_WAITS = 100
+
+# What the guest's kernel starts its random numbers from, where runs repeat. Without it, Linux waits
+# for randomness from its timer's jitter, and there is none: minutes of guest time.
+RNG_SEED_LENGTH = 32
+_RNG_SEED = hashlib.sha256(b"rvemu rng-seed").digest()
 
 CLOCKS = ("instructions", "wall")
 
@@ -117,6 +124,7 @@ class Machine:
             isa=isa_string(self.extensions),
             mmu_type=self._mmu_type(),
             bootargs=bootargs,
+            rng_seed=os.urandom(RNG_SEED_LENGTH) if clock == "wall" else _RNG_SEED,
         )
         machine_clock: MachineClock
         #: What guest time follows, if that is the host's clock.

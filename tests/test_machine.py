@@ -368,3 +368,14 @@ def test_the_program_counter_is_aligned(engine: str) -> None:
         machine.hart["pc"] = BASE + 2
     machine.hart["pc"] = BASE + 4
     assert machine.hart.pc == BASE + 4
+
+
+def test_random_numbers_repeat_where_runs_do() -> None:
+    def seed(clock: str) -> bytes:
+        chosen = Machine(clock=clock).board.device_tree().find("/chosen")
+        assert chosen is not None
+        return chosen.props["rng-seed"]
+
+    assert seed("instructions") == seed("instructions")
+    assert seed("wall") != seed("wall")
+    assert len(seed("instructions")) == len(seed("wall")) == 32

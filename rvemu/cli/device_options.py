@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rvemu.errors import RvemuError
-from rvemu.machine import Machine
+from rvemu.machine import RNG_SEED_LENGTH, Machine
 
 if TYPE_CHECKING:
     from rvemu.drives import Drive, DriveOptions
@@ -140,10 +140,15 @@ def _plug_share(text: str, n: int, machine: Machine, stack: contextlib.ExitStack
 def _plug_entropy(text: str, machine: Machine) -> None:
     from rvemu.devices.virtio.entropy import Entropy, HostEntropy, SeededEntropy
 
-    if text == "host":
-        machine.plug(Entropy(HostEntropy()))
-        return
     key, _, seed = text.partition("=")
-    if key != "seed" or not seed.isascii() or not seed.isdigit():
+    source: HostEntropy | SeededEntropy
+    if text == "host":
+        source = HostEntropy()
+    elif key == "seed" and seed.isascii() and seed.isdigit():
+        source = SeededEntropy(int(seed))
+    else:
         raise RvemuError(f"--rng {text}: is neither `host` nor a seed, as seed=42")
-    machine.plug(Entropy(SeededEntropy(int(seed))))
+    # A kernel begins with what the device tree has, before it has a driver.
+    board = machine.board
+    board.config = replace(board.config, rng_seed=source.take(RNG_SEED_LENGTH))
+    machine.plug(Entropy(source))

@@ -1,5 +1,6 @@
 """Virtio devices from the command line, with a guest that drives a disk on the bare machine."""
 
+import argparse
 import os
 import signal
 import socket
@@ -10,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from rvemu.cli.device_options import add_device_options, devices
 from rvemu.devices.virtio.mmio import Register
+from rvemu.machine import Machine
 from tests.cli.command import Run
 from tests.elf_builder import Elf, Load
 from tests.small_programs import BASE, FINISHER, SPIN, exit_with, li, op
@@ -111,6 +114,20 @@ def test_every_option_together(rvemu: Run, tmp_path: Path, image: Path) -> None:
         arguments += ["--netdev", "stream,addr.type=unix,addr.path=cable"]
         done = run_guest(rvemu, tmp_path, disk_guest(), *arguments)
         assert (done.returncode, done.stderr) == (42, "")
+
+
+def test_a_kernel_has_random_numbers_from_the_source_that_is_asked_for() -> None:
+    def seed(*options: str) -> bytes:
+        parser = argparse.ArgumentParser()
+        add_device_options(parser)
+        machine = Machine()
+        with devices(parser.parse_args(options), machine):
+            chosen = machine.board.device_tree().find("/chosen")
+        assert chosen is not None
+        return chosen.props["rng-seed"]
+
+    assert seed("--rng", "seed=1") == seed("--rng", "seed=1") != seed("--rng", "seed=2")
+    assert seed("--rng", "host") != seed("--rng", "host")
 
 
 @pytest.mark.parametrize(

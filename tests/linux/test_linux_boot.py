@@ -57,6 +57,7 @@ def test_boot_with_our_firmware_repeats_exactly(linux: Linux, harts: int) -> Non
     first.check()
     assert f"\n{harts}\r\n" in first.text, "all harts are up"
     assert "mmu\t\t: sv57" in first.text
+    assert "random: crng init done" in first.text, "programs need not wait for random numbers"
     second = Boot(linux, find_firmware(), harts, "nproc; cat /proc/cpuinfo; free -m")
     assert second.output == first.output
     assert second.machine.now == first.machine.now
