@@ -44,7 +44,8 @@ def leave(state: State, *, resume: bool) -> None:
 
 
 def attach(state: State, rest: bytes) -> bytes:
-    """`vAttach;pid`: takes hold of a process, and halts it."""
+    """`vAttach;pid`: takes hold of a process, and halts it; in non-stop mode the client asks for
+    that itself, and hears of it then."""
     process = _process(rest[1:])
     if process not in state.detached | state.following:
         raise TargetError(f"process {process} is not there to be attached to")
@@ -55,10 +56,10 @@ def attach(state: State, rest: bytes) -> bytes:
     threads = [thread for thread in state.threads() if thread.process == process]
     if not threads:
         raise TargetError(f"process {process} has no thread")
-    execution.halt(state, threads)
     state.general = threads[0]
     if state.status is Status.NON_STOP:
         return b"OK"
+    execution.halt(state, threads)
     return stops.stop_reply(state, state.stops[threads[0]], registers=False)
 
 

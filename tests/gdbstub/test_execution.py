@@ -394,6 +394,18 @@ def test_a_process_that_is_not_attached_to_runs_by_itself_in_non_stop() -> None:
     assert client.target.running() == [ThreadId(2, 1)] and client.session.running
 
 
+def test_attaching_in_non_stop() -> None:
+    """The process stops when the client says so, which is told that it has."""
+    client = Client(FakeTarget(1, 2))
+    client.announce()
+    client.ask(b"QNonStop:1")
+    assert client.ask(b"vAttach;2") == b"OK"
+    assert client.ask(b"vCont;t:p2.-1") == b"OK"
+    assert [note[:22] for note in client.notes] == [b"Stop:T00thread:p2.1;20"]
+    assert client.ask(b"vStopped") == b"OK"
+    assert client.target.running() == []
+
+
 def test_kill() -> None:
     client = attach(1, 2)
     assert client.ask(b"k") is None

@@ -49,12 +49,13 @@ class Two:
 
 
 @contextlib.contextmanager
-def two(mode: str, guests: Sequence[tuple[Path, bool]]) -> Iterator[Two]:
-    """Guests (files, and whether they need firmware) about to start, and gdb attached to both."""
+def two(mode: str, guests: Sequence[tuple[Path, bool]], *before: str) -> Iterator[Two]:
+    """Guests (files, and whether they need firmware) about to start, and gdb attached to both.
+    before: what gdb is told first."""
     host = None if mode == EMULATE else Host(parse_isa(DEFAULT_ISA))
     machines = [virtual_machine(mode, path, host=host, sbi=sbi) for path, sbi in guests]
     target = virtual_target([m for m, _ in machines], [path for path, _ in guests], [1, 1])
-    with serving(target) as running, attached(running) as gdb:
+    with serving(target) as running, attached(running, *before) as gdb:
         gdb.command("add-inferior")
         gdb.command("inferior 2")
         gdb.go("attach 2")
@@ -175,12 +176,40 @@ def test_one_of_two_inferiors_is_detached_attached_killed_and_run_again(tmp_path
         assert (both.inferior(), gdb.pc(), gdb.value("$priv")) == (2, 0x8000_0000, 1)
         assert both.instructions() == [before[0], 0]
         gdb.go("stepi 3")
+        assert both.instructions() == [before[0], 3]
         both.select(1)
-        gdb.command("set schedule-multiple on")
         gdb.command("tbreak user_main")
         gdb.go("continue")
         assert (both.inferior(), gdb.value("answer")) == (1, 42)
-        assert both.machines[1].instructions > 3
+
+
+def test_two_inferiors_each_by_itself(tmp_path: Path) -> None:
+    """Non-stop: one runs while the other is looked at."""
+    spinning = tmp_path / "spinning.elf"
+    spinning.write_bytes(elf(SPIN))
+    guests = [tinyos("hardware"), (spinning, True)]
+    with two("hardware", guests, "set non-stop on", "set mi-async on") as both:
+        gdb = both.gdb
+        both.select(2)
+        gdb.command("continue &")
+        both.select(1)
+        gdb.command("tbreak user_main")
+        count = len(gdb.stops)
+        gdb.command("continue &")
+        gdb.wait(count + 1)
+        assert gdb.value("answer") == 42
+        assert gdb.command("info threads").count("(running)\n") == 1
+        before = both.instructions()
+        until = time.monotonic() + 20
+        while both.instructions()[1] == before[1] and time.monotonic() < until:
+            time.sleep(0.01)
+        after = both.instructions()
+        assert after[0] == before[0] and after[1] > before[1]
+        both.select(2)
+        count = len(gdb.stops)
+        gdb.command("interrupt")
+        gdb.wait(count + 1)
+        assert gdb.pc() == 0x8000_0000
 
 
 @pytest.mark.parametrize("mode", ["trap-and-emulate", "hardware"])
