@@ -90,7 +90,9 @@ void print(const char *text);
 void print_hex(uint64_t value);
 void print_decimal(uint64_t value);
 
-// reserve.c: keeps a kernel off the firmware's memory; false if the tree is none that it knows.
+// reserve.c
+bool is_device_tree(const void *address);
+// Keeps a kernel off the firmware's memory; false if the tree is none that it knows.
 bool reserve_memory(void *device_tree, uint64_t base, uint64_t size);
 
 // The extensions: function and its arguments to result.

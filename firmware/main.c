@@ -21,20 +21,23 @@ static uint64_t next_address(uint64_t information) {
 
 void boot_main(uint64_t self, void *device_tree, uint64_t information) {
     setup_hart(self);
-    hart_count = device_tree_harts(device_tree);
+    // Without one, a kernel may have no console to say so.
+    bool has_tree = is_device_tree(device_tree);
+    hart_count = has_tree ? device_tree_harts(device_tree) : 1;
     if (hart_count > MAX_HARTS)
         hart_count = MAX_HARTS;
     for (uint64_t n = 0; n < hart_count; n++)
         harts[n].state = n == self ? HART_STARTED : HART_STOPPED;
     uint64_t next = next_address(information);
-    bool reserved = reserve_memory(device_tree, FIRMWARE_BASE, FIRMWARE_SIZE);
+    bool reserved = has_tree && reserve_memory(device_tree, FIRMWARE_BASE, FIRMWARE_SIZE);
     __atomic_store_n(&memory_ready, 1, __ATOMIC_RELEASE);
 
     print("rvemu SBI firmware: ");
     print_decimal(hart_count);
-    print(hart_count == 1 ? " hart, device tree at " : " harts, device tree at ");
+    print(hart_count == 1 ? " hart, " : " harts, ");
+    print(has_tree ? "device tree at " : "no device tree at ");
     print_hex((uint64_t)device_tree);
-    if (!reserved)
+    if (has_tree && !reserved)
         print(" (left as it is)");
     if (next == 0) {
         print("; there is no kernel to start\n");

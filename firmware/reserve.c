@@ -126,11 +126,14 @@ static uint32_t find_place(const uint8_t *block, uint32_t size, bool *inside) {
     return 0;
 }
 
+bool is_device_tree(const void *address) {
+    uint64_t start;
+    return (uint64_t)address % 8 == 0 && try_load64((uint64_t)address, &start) &&
+           get(address, 0) == MAGIC;
+}
+
 bool reserve_memory(void *device_tree, uint64_t base, uint64_t size) {
     uint8_t *tree = device_tree;
-    uint64_t magic;
-    if ((uint64_t)tree % 8 != 0 || !try_load64((uint64_t)tree, &magic) || get(tree, 0) != MAGIC)
-        return false;
     uint32_t total = get(tree, TOTAL_SIZE);
     uint32_t block = get(tree, OFF_STRUCT), block_size = get(tree, SIZE_STRUCT);
     uint32_t text = get(tree, OFF_STRINGS), text_size = get(tree, SIZE_STRINGS);

@@ -100,6 +100,16 @@ def test_its_memory_is_reserved(firmware: Path, sbi_guest: Path, reserved: bool)
         assert after == tree
 
 
+@pytest.mark.parametrize("address", [0, 0x8000_0004, 0x80F0_0000, 1 << 40])
+def test_no_device_tree(firmware: Path, sbi_guest: Path, address: int) -> None:
+    output = Output()
+    machine = Machine(memory=64 * MIB, output=output)
+    machine.boot(sbi_guest, firmware=firmware)
+    machine.hart["a1"] = address
+    assert machine.run(400_000_000) == Outcome(Reason.EXITED, 0)
+    assert f"1 hart, no device tree at {address:#x}, S-mode at" in output.decode()
+
+
 def test_the_kernel_is_told_hart_and_tree(firmware: Path, sbi_guest: Path) -> None:
     machine = Machine(memory=64 * MIB, harts=2, output=Output())
     image = machine.boot(sbi_guest, firmware=firmware)
