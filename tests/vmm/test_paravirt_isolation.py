@@ -1,5 +1,6 @@
 """Guests that attack by hypercalls, and others on the same host: each has what it has alone."""
 
+import random
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -9,24 +10,38 @@ import pytest
 from rvemu.drives import DriveOptions, open_drive
 from rvemu.guests import expected_output
 from rvemu.hart.extensions import DEFAULT_ISA, parse_isa
+from rvemu.lang import M64
 from rvemu.vmm import rounds
 from rvemu.vmm.host import Host
 from rvemu.vmm.hypercalls import EXTENSION, Call
 from rvemu.vmm.paravirt import Paravirt
 from rvemu.vmm.virtual_machine import PARAVIRT, VirtualMachine
-from tests.assembler import A0, A1, A6, A7, S8, S9, S10, T5, ZERO
+from tests.assembler import A0, A1, A6, A7, S8, S9, S10, S11, T5, ZERO
 from tests.vmm.audit import check_tables, entry_code
 from tests.vmm.paravirtual_programs import (
     ANSWERS,
+    BASE,
+    END,
+    LAST,
     LISTS,
     MEMORY,
+    MIDDLE,
+    OTHER,
     PAGE,
     PIN,
     RING,
+    ROOT,
+    RWX,
+    SET,
+    SHARED,
     TRAPS,
     UNPIN,
     WORD,
     Kernel,
+    R,
+    V,
+    X,
+    entry,
     traps,
 )
 from tests.vmm.programs import DIRECT, Output, bundled, virtual_machine, visible
@@ -207,3 +222,69 @@ def test_who_has_a_table_refused_pays_too() -> None:
     machine.load(kernel.elf())
     machine.run(20_000)
     assert rounds.cost(machine) > 100 * 512 // 8 * rounds.EXIT_CLOCKS
+
+
+# --- Anything ------------------------------------------------------------------------------------
+
+_VALUES = (
+    *(0, 1, 2, 3, 4, 5, 9, 511, 512, 4096, M64, M64 - 7, 1 << 36, 1 << 55, 1 << 63),
+    *(BASE, END, END - 4096, SHARED, RING, LISTS, ROOT, MIDDLE, LAST, OTHER, PAGE, PAGE + 4096),
+)
+
+
+def anything(seed: int) -> Kernel:
+    """A kernel that calls, stores and loads at random, with and without tables."""
+    choose = random.Random(seed)
+
+    def value() -> int:
+        if choose.random() < 0.1:
+            return choose.getrandbits(64)
+        return choose.choice(_VALUES)
+
+    def an_entry() -> int:
+        return entry(value() & -4096, choose.choice((V, V | R, RWX, RWX & ~X, 0x3FF)))
+
+    def update() -> tuple[int, int, int]:
+        what = choose.choice((SET, SET, SET, PIN, UNPIN))
+        if what == SET:
+            frame = choose.choice((ROOT, MIDDLE, LAST, OTHER, PAGE))
+            return what, frame + 8 * choose.randrange(512), an_entry()
+        return what, choose.choice((ROOT, MIDDLE, LAST, OTHER, PAGE, value())), choose.randrange(6)
+
+    kernel = Kernel().la(S11, "end")
+    if choose.random() < 0.7:
+        kernel.paging()
+    for _ in range(60):
+        kind = choose.randrange(6)
+        if kind == 0:
+            kernel.update(*(update() for _ in range(choose.randrange(1, 5))))
+        elif kind == 1:
+            kernel.put(value() & -8, choose.choice((value(), an_entry())))
+        elif kind == 2:
+            kernel.load(value() & -8)
+        elif kind == 3:
+            kernel.shared(choose.choice(("enabled", "wanted", "events", "sp", "status")), value())
+        else:
+            calls = [call for call in Call if call not in (Call.RETURN, Call.WAIT)]
+            kernel.call(choose.choice(calls), value(), value())
+    return kernel
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_any_hypercalls_keep_the_rules(seed: int) -> None:
+    """Whatever becomes of the guest: its tables are right, and nothing else has changed."""
+    host = Host(parse_isa(DEFAULT_ISA))
+    machines = [
+        VirtualMachine(PARAVIRT, host, memory=MEMORY, output=lambda _: None) for _ in range(3)
+    ]
+    for victim in (machines[0], machines[2]):
+        victim.machine.board.ram.write(BASE, b"\x5a" * MEMORY)
+    code = entry_code(host)
+    rogue = machines[1]
+    rogue.load(anything(seed).elf())
+    for _ in range(10):
+        rogue.run(2_000)
+        tables_of(rogue)
+    assert entry_code(host) == code
+    for victim in (machines[0], machines[2]):
+        assert victim.machine.board.ram.read(BASE, MEMORY) == b"\x5a" * MEMORY
