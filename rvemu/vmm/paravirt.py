@@ -173,15 +173,20 @@ class Paravirt(Deprivileged):
             return
         if cause == Cause.ECALL_FROM_U:
             self.note(ExitReason.ECALL, h.x[_A7], "delivered to the guest's kernel", _ECALL)
-        elif cause in _PAGE_FAULTS and self._roots == (0, 0):
-            if self.paging.fill_linear(value, _PAGE_FAULTS[Cause(cause)]):
-                self.note(ExitReason.SHADOW_FILL, value, "mapped where it is")
-                return
-            self.note(ExitReason.GUEST_FAULT, value, "delivered to the guest's kernel")
+        elif self._fill_linear(cause, value):
+            self.note(ExitReason.SHADOW_FILL, value, "mapped where it is")
+            return
         else:
             self.note(ExitReason.GUEST_FAULT, value, "delivered to the guest's kernel")
         self._deliver(h, cause, value)
         self._spend(h, 1)
+
+    def _fill_linear(self, cause: int, value: int) -> bool:
+        """Whether an access was refused because the linear map, if it is that which translates, did
+        not have the page yet."""
+        if cause not in _PAGE_FAULTS or self._roots != (0, 0):
+            return False
+        return self.paging.fill_linear(value, _PAGE_FAULTS[Cause(cause)])
 
     def _deliver(self, h: Hart, cause: int, value: int) -> None:
         if not self._started:
