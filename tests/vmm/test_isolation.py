@@ -176,6 +176,47 @@ def tables_that_are_code(a: Attack) -> None:
     a.li(A0, LAST + 0x800).op("fence.i").op("jalr", rd=RA, rs1=A0)
 
 
+def odd_address_spaces(a: Attack) -> None:
+    """Values of satp that mean nothing, and roots in the host's memory, for M-mode to load by."""
+    for mode, root in ((0, BANK), (1, ROOT), (7, ROOT), (8, BANK * 2), (9, ROOT), (10, ROOT)):
+        for asid in (0, 0xFFFF):
+            a.csr_set("satp", mode << 60 | asid << 44 | root >> 12).op("sfence.vma")
+            a.csrr(A1, "satp").op("add", rd=S0, rs1=S0, rs2=A1)
+            a.li(T5, MSTATUS.MPRV.mask | 1 << MSTATUS.MPP.low).csrs("mstatus", T5)
+            a.touch(PAGE).touch(WINDOW)
+            a.li(T5, MSTATUS.MPRV.mask).csrc("mstatus", T5)
+
+
+def words_of_the_host(a: Attack) -> None:
+    """Stores to `tohost` and beside it, of all sizes and alignments, and what they ask of the host:
+    system calls with arguments outside of memory."""
+    tohost, block = PAGE + 0x100, PAGE + 0x200
+    a.symbols |= {"tohost": tohost, "fromhost": tohost + 64}
+    for name, shift in (("sb", 1), ("sh", 2), ("sw", 4), ("sd", 4), ("sd", -4), ("sd", -7)):
+        a.li(A0, tohost + shift).li(A1, -2).op(name, rs1=A0, rs2=A1, imm=0)
+        a.put(tohost, 0)
+    for buffer, length in ((BANK, 8), (BASE, 1 << 40), (BASE + MEMORY - 4, 8), (-8, 16), (PAGE, 8)):
+        for n, value in enumerate((64, 1, buffer, length)):
+            a.put(block + 8 * n, value)
+        a.put(tohost, block).li(A0, block).op("ld", rd=A1, rs1=A0, imm=0)
+        a.op("add", rd=S0, rs1=S0, rs2=A1).put(tohost + 64, 0)
+    for command in (BANK, (1 << 48) - 8, 7 << 56, 1 << 56 | 9 << 48):
+        a.put(tohost, command).put(tohost + 64, 0)
+    a.touch(BANK)
+
+
+def clocks_of_others(a: Attack) -> None:
+    """Sets all that tells the time."""
+    for name in ("mcycle", "minstret", "stimecmp", "mcountinhibit", "mtimecmp"):
+        for value in (0, 1 << 63, (1 << 64) - 1, 5):
+            if name == "mtimecmp":
+                a.put(0x200_4000, value).put(0x200_BFF8, value)  # and mtime
+            else:
+                a.csr_set(name, value).csrr(A1, name).op("add", rd=S0, rs1=S0, rs2=A1)
+            a.csrr(A1, "time").op("add", rd=S0, rs1=S0, rs2=A1)
+    a.touch(BANK)
+
+
 ATTACKS: dict[str, Callable[[Attack], None]] = {
     f.__name__: f
     for f in (
@@ -188,6 +229,9 @@ ATTACKS: dict[str, Callable[[Attack], None]] = {
         tables_that_protection_cuts,
         accessed_bits_beside_tohost,
         tables_that_are_code,
+        odd_address_spaces,
+        words_of_the_host,
+        clocks_of_others,
     )
 }
 
@@ -254,6 +298,12 @@ def traps_for_ever(a: Attack) -> None:
     a.li(T5, 0x4).csrw("mtvec", T5).word(0)
 
 
+def sets_the_clock(a: Attack) -> None:
+    """Has time go to its end, and back, and never give it a turn's."""
+    a.csrw("mie", ZERO).put(0x200_BFF8, -1000).put(0x200_4000, 0).csr_set("mcycle", -1000)
+    a.csr_set("minstret", -1000)
+
+
 def maps_without_end(a: Attack) -> None:
     """Touches pages 2 MiB apart, each of which needs a table of its own in the VMM's memory, in one
     address space after the other."""
@@ -308,7 +358,13 @@ def test_a_bank_is_not_larger_than_the_distance_to_the_next() -> None:
 
 @pytest.mark.parametrize("mode", DIRECT)
 @pytest.mark.parametrize(
-    ("attack", "exits"), [(never_yields, False), (floods_with_exits, True), (traps_for_ever, True)]
+    ("attack", "exits"),
+    [
+        (never_yields, False),
+        (sets_the_clock, False),
+        (floods_with_exits, True),
+        (traps_for_ever, True),
+    ],
 )
 def test_a_guest_that_keeps_the_cpu_loses_it(
     attack: Callable[[Attack], None], exits: bool, mode: str
