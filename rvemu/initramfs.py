@@ -1,7 +1,8 @@
 """The initial file system of `run --linux`: busybox, and a first process that makes a system of it.
 
 Debian builds the drivers of virtio devices as modules. The first process loads those that the
-devices ask for, configures a network card, and starts a shell.
+devices ask for. Then it hands over to the system on a disk that the kernel's command line names
+(`root=/dev/vda`), or configures a network card and starts a shell.
 """
 
 from __future__ import annotations
@@ -52,6 +53,27 @@ if [ -d /lib/modules ]; then
 {_CASES}
         esac
     done
+fi
+# As with other initial file systems: a system on a disk is mounted read-only, unless told
+# otherwise, for it to check itself; what the kernel does not know is its init's.
+root= mode=ro init=/sbin/init
+set -f
+for word in $(cat /proc/cmdline); do
+    case $word in
+        root=*) root=${{word#root=}} ;;
+        init=*) init=${{word#init=}} ;;
+        ro | rw) mode=$word ;;
+    esac
+done
+set +f
+if [ -n "$root" ]; then
+    if mount -o "$mode" "$root" /mnt && [ -e "/mnt$init" -o -L "/mnt$init" ]; then
+        for place in dev proc sys; do
+            mount -o move /$place /mnt/$place
+        done
+        exec switch_root /mnt "$init" "$@"
+    fi
+    echo "rvemu: root=$root: there is no $init"
 fi
 for card in /sys/class/net/eth*; do
     [ -e "$card" ] || continue

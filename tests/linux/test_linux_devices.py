@@ -18,17 +18,15 @@ from rvemu import slirp
 from rvemu.errors import RvemuError
 from rvemu.initramfs import GREETING
 from rvemu.linux import Linux
+from tests.linux import file_system
 
 pytestmark = pytest.mark.slow
 
 
-def run(linux: Linux, script: str, *options: str) -> str:
-    """Boot, run a script, power off; what was printed."""
-    del linux  # it is there: nothing has to be fetched
-    assert '"' not in script
+def boot(*options: str) -> str:
+    """Boot until the machine is off; what was printed."""
     done = subprocess.run(
-        [sys.executable, "-m", "rvemu", "run", "--linux", *options]
-        + ["--append", f'quiet run="{script}"'],
+        [sys.executable, "-m", "rvemu", "run", "--linux", *options],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -37,9 +35,17 @@ def run(linux: Linux, script: str, *options: str) -> str:
     )
     text = done.stdout.decode("utf-8", "replace").replace("\r\n", "\n")
     assert done.returncode == 0, text[-2000:]
-    assert GREETING in text
     for word in ("Oops", "Kernel panic", "WARNING:", "BUG:", "Unable to handle", "insmod:"):
         assert word not in text
+    return text
+
+
+def run(linux: Linux, script: str, *options: str, append: str = "") -> str:
+    """Boot, run a script, power off; what was printed."""
+    del linux  # it is there: nothing has to be fetched
+    assert '"' not in script
+    text = boot(*options, "--append", f'quiet {append} run="{script}"')
+    assert GREETING in text
     return text
 
 
@@ -50,14 +56,8 @@ def test_without_devices_nothing_is_loaded(linux: Linux) -> None:
 
 
 def test_a_file_system_on_a_disk(linux: Linux, tmp_path: Path) -> None:
-    programs = ("mke2fs", "e2fsck", "debugfs")
-    make, check, read = (shutil.which(name, path="/usr/sbin:/sbin") for name in programs)
-    if make is None or check is None or read is None:
-        pytest.skip("e2fsprogs is not installed")
     image = tmp_path / "disk.img"
-    with image.open("wb") as file:
-        file.truncate(64 << 20)
-    subprocess.run([make, "-q", "-F", "-t", "ext4", image], check=True)
+    file_system.make(image, "64M")
     written = run(
         linux,
         "mount -t ext4 /dev/vda /mnt && mkdir /mnt/some && cd /mnt/some && "
@@ -69,15 +69,40 @@ def test_a_file_system_on_a_disk(linux: Linux, tmp_path: Path) -> None:
     sums = [line.split()[0] for line in written.splitlines() if line.endswith("  moved")]
     busybox = linux.kernel.with_name("busybox").read_bytes()
     assert sums == [hashlib.sha256(busybox).hexdigest()]
-    checked = subprocess.run(
-        [check, "-fn", image], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
-    )
-    assert checked.returncode == 0, checked.stdout
-
+    file_system.check(image)
     for path, content in (("moved", busybox), ("file4", busybox), ("small200", b"200\n")):
-        command = [read, "-R", f"cat /some/{path}", str(image)]
-        shown = subprocess.run(command, capture_output=True, check=True)
-        assert shown.stdout == content
+        assert file_system.read(image, f"/some/{path}") == content
+
+
+# A system's first process, which tells what it was given, and ends the machine.
+FIRST_PROCESS = """\
+#!/bin/busybox sh
+b=/bin/busybox
+echo "first: $$ $*"
+$b grep " / " /proc/mounts | $b grep -o "ext4 r."
+[ -d /sys/class ] && [ -b /dev/vda ] && [ ! -e /init ] && echo all there
+$b poweroff -f
+"""
+
+
+def test_a_system_on_a_disk(linux: Linux, tmp_path: Path) -> None:
+    """As `root=` on the kernel's command line says, it takes over."""
+    tree = tmp_path / "tree"
+    for folder in ("bin", "dev", "proc", "sys"):
+        (tree / folder).mkdir(parents=True)
+    shutil.copy(linux.kernel.with_name("busybox"), tree / "bin/busybox")
+    (tree / "bin/first").write_text(FIRST_PROCESS)
+    for program in (tree / "bin").iterdir():
+        program.chmod(0o755)
+    image = tmp_path / "disk.img"
+    file_system.make(image, "16M", tree)
+    drive = ("--drive", f"file={image},format=raw")
+    text = boot(*drive, "--append", "quiet root=/dev/vda rw init=/bin/first -- -x y")
+    assert "first: 1 -x y\next4 rw\nall there\n" in text
+    assert GREETING not in text
+    text = run(linux, "echo a shell", *drive, append="root=/dev/vda")
+    assert "\nrvemu: root=/dev/vda: there is no /sbin/init\n" in text
+    assert "\na shell\n" in text
 
 
 @pytest.fixture
@@ -100,7 +125,7 @@ def test_a_file_over_the_network(linux: Linux, web: tuple[Path, int]) -> None:
     except RvemuError as error:
         pytest.skip(str(error))
     folder, port = web
-    content = random.Random(5).randbytes(5_000_000)
+    content = random.Random(5).randbytes(100_000_000)
     (folder / "file").write_bytes(content)
     text = run(
         linux,
