@@ -5,7 +5,7 @@
 #include "guest.h"
 #include "sbi.h"
 
-#define MANY 1500
+#define MANY 600
 
 static uint64_t own[512] __attribute__((aligned(PAGE_SIZE)));
 static uint32_t code[1024] __attribute__((aligned(PAGE_SIZE)));

@@ -105,6 +105,13 @@ def test_a_disk_is_written(
     assert image.read_bytes() == bytes((first,)) + bytes(8191)
 
 
+def test_a_disk_is_a_slice_of_an_image(rvemu: Run, tmp_path: Path, image: Path) -> None:
+    guest = disk_guest(WRITE, b"\x4d".ljust(512, b"\0"))
+    done = run_guest(rvemu, tmp_path, guest, "--drive", f"file={image},offset=1K,size=1K")
+    assert (done.returncode, done.stderr) == (77, "")
+    assert image.read_bytes() == b"\x2a".ljust(1024, b"\0") + b"\x4d".ljust(7168, b"\0")
+
+
 def test_every_option_together(rvemu: Run, tmp_path: Path, image: Path) -> None:
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(tmp_path / "cable"))

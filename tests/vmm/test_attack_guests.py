@@ -69,7 +69,7 @@ def test_there_are_attack_guests_for_all_that_is_to_be_tried() -> None:
     assert {f"attack-{kind}" for kind in kinds} == set(ATTACKS)
 
 
-@pytest.mark.parametrize("mode", (*DIRECT, PATCHED))
+@pytest.mark.parametrize("mode", (EMULATE, *DIRECT, PATCHED))
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_an_attack_fails(attack: str, mode: str, image: Path) -> None:
     expected = {name: alone(name, image) for name in (attack, VICTIM)}
@@ -94,7 +94,8 @@ def test_an_attack_fails(attack: str, mode: str, image: Path) -> None:
     code = entry_code(host)
     reached = []
     attacker = machines[1]
-    attacker.machine.hooks.between.append(lambda: reached.append(check_reach(attacker)))
+    if mode != EMULATE:
+        attacker.machine.hooks.between.append(lambda: reached.append(check_reach(attacker)))
 
     runs = rounds.run_in_turns(machines)
 
@@ -102,7 +103,7 @@ def test_an_attack_fails(attack: str, mode: str, image: Path) -> None:
     for name, machine, output in zip((VICTIM, attack, VICTIM), machines, outputs, strict=True):
         assert outcome(machine, output) == expected[name]
     assert entry_code(host) == code
-    assert max(reached) > 0
+    assert mode == EMULATE or max(reached) > 0
     size = DISKS[attack]
     content = image.read_bytes()
     assert (content[:size], content[2 * size :]) == (b"x" * size, b"y" * size)
