@@ -60,11 +60,13 @@ def new_target(rng: random.Random) -> DebugTarget:
         processes.append(Process(machine, number=number))
     if len(processes) == 1:
         return DebugTarget(*processes)
-    return DebugTarget(*processes, turns=cycle([_Turn(0), _Turn(1)]))
+    return DebugTarget(*processes, turns=cycle([Turn(0), Turn(1)]))
 
 
 @dataclass(frozen=True)
-class _Turn:
+class Turn:
+    """A turn of one of several machines."""
+
     number: int
     clocks: int = 100
 
