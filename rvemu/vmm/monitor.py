@@ -164,8 +164,8 @@ class Monitor:
 
     def watches(self, address: int, length: int) -> bool:
         """Whether words of the host's interface (`tohost`) are among guest-physical addresses."""
-        watched = self.shared.watched
-        return any(word and 0 <= word - address < length for word in (watched[0], watched[1]))
+        first, second = self.shared.watched
+        return 0 <= first - address < length or 0 <= second - address < length
 
     def read_page(self, page: int) -> bytes:
         """A page of the guest's RAM, by its guest-physical address."""

@@ -14,6 +14,7 @@ _LARGE = 21
 
 # A large page: what one table of the last level maps.
 BLOCK = 1 << _LARGE
+_UNMAPPED = memoryview(bytes(PAGE_SIZE)).cast("Q")
 
 
 class PageTable:
@@ -56,6 +57,16 @@ class PageTable:
             self._last[address >> _LARGE] = index - (address >> 12 & 0x1FF)
         self._words[index] = physical >> 12 << 10 | permissions | _LEAF
         return index
+
+    def unmap_pages(self, address: int) -> int:
+        """Unmap the pages of an address's block; how many there were."""
+        last = self._last.get((address & self._mask) >> _LARGE)
+        if last is None:
+            return 0
+        entries = self._words[last : last + 512]
+        mapped = sum(map(bool, entries))
+        entries[:] = _UNMAPPED
+        return mapped
 
     def find_block(self, address: int) -> int | None:
         """The index of the entry for an address's block, if that is mapped as one."""

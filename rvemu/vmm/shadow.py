@@ -28,7 +28,7 @@ from rvemu.vmm.answers import Answers
 from rvemu.vmm.host import OutOfFrames
 from rvemu.vmm.lookup import Found, Regime, changed, look_up, set_status
 from rvemu.vmm.monitor import PAGE_MASK, Monitor
-from rvemu.vmm.page_tables import EXECUTE, READ, WRITE, PageTable
+from rvemu.vmm.page_tables import BLOCK, EXECUTE, READ, WRITE, PageTable
 from rvemu.vmm.patch import Patcher
 
 # Views kept for one guest.
@@ -41,6 +41,9 @@ _MANY_STORES = 8
 # Entries made for one guest, until all is dropped. What they were made from is remembered, even of
 # views that are gone, and a guest could make new ones for ever.
 MOST_ENTRIES = 1 << 17
+
+# Marks an address that stands for a block.
+_BLOCK = 1
 
 # What becomes of an access that a view refuses.
 FILLED = 0  # the view allows it now
@@ -56,6 +59,9 @@ class View:
         self.table = table
         self.satp = table.register(asid)
         self.alive = True
+        #: How many of the guest's entries above the last are known to lead to a block's pages, by
+        #: its number.
+        self.blocks: dict[int, int] = {}
 
 
 @dataclass
@@ -64,10 +70,26 @@ class Frame:
 
     #: What it held when it was last looked at.
     content: bytes
-    #: By the number of a word: the entries that were made from it.
+    #: By the number of a word: the entries that were made from it, each by the address of its page;
+    #: of one that is not the last of a walk, the block (_BLOCK) in which all of them are.
     dependents: dict[int, set[tuple[View, int]]] = field(default_factory=dict)
     #: Stores to it since an entry was last made from it.
     stores: int = 0
+
+
+def _changed_words(old: bytes, new: bytes) -> list[int]:
+    """The numbers of the words in which two pages differ. (There is hardly ever more than one.)"""
+    found = []
+    parts = [(0, PAGE_SIZE)]
+    while parts:
+        start, size = parts.pop()
+        if old[start : start + size] == new[start : start + size]:
+            continue
+        if size == 8:
+            found.append(start // 8)
+        else:
+            parts += (start, size // 2), (start + size // 2, size // 2)
+    return found
 
 
 class Shadows:
@@ -191,8 +213,13 @@ class Shadows:
         """Make an entry, and remember what it was made from: the guest's own entries, by their
         addresses. stores: a store would be allowed as well as the load."""
         self._made += 1
-        for physical in entries:
-            self._depend(physical, view, address)
+        if entries:
+            block = address // BLOCK
+            if view.blocks.get(block, 0) < len(entries) - 1:
+                view.blocks[block] = len(entries) - 1
+                for physical in entries[:-1]:
+                    self._depend(physical, view, block * BLOCK | _BLOCK)
+            self._depend(entries[-1], view, address)
         permissions = EXECUTE if access == FETCH else READ
         if access == STORE or stores:
             if self.protected(page):
@@ -263,9 +290,9 @@ class Shadows:
             return
         content = self._read(page)
         if content != frame.content:
-            old, new = memoryview(frame.content).cast("Q"), memoryview(content).cast("Q")
-            for word in [n for n in frame.dependents if old[n] != new[n]]:
-                self._drop_dependents(frame, word)
+            for word in _changed_words(frame.content, content):
+                if word in frame.dependents:
+                    self._drop_dependents(frame, word)
             frame.content = content
         frame.stores += 1
         if frame.stores >= _MANY_STORES:
@@ -279,7 +306,13 @@ class Shadows:
             self._zap(view, address)
 
     def _zap(self, view: View, address: int) -> None:
-        if view.alive and (index := view.table.find(address)) is not None:
+        if not view.alive:
+            return
+        if address & _BLOCK:
+            if view.blocks.pop(address // BLOCK, None) is not None:
+                self._accounting.zaps += view.table.unmap_pages(address)
+                self._host.stale = True
+        elif (index := view.table.find(address)) is not None:
             words = self._host.words
             if words[index]:
                 words[index] = 0

@@ -52,6 +52,9 @@ def test_pages_and_blocks(levels: int, wide: bool) -> None:
         assert tables.find(address + 0x123) == (page + 0x123, 12)
     assert table.find_block(0x1000) is None
     assert not table.map_block(0, physical, ALL), "pages of it are mapped by themselves"
+    assert table.unmap_pages(BLOCK) == 1
+    assert table.unmap_pages(3 * BLOCK) == 0
+    assert tables.find(BLOCK + 0x3000) is None and tables.find(0x1000) is not None
     block = 4 * BLOCK
     assert table.map_block(block, physical, READ | EXECUTE)
     assert tables.find(block) is None
