@@ -164,7 +164,7 @@ class Monitor:
 
     def watches(self, address: int, length: int) -> bool:
         """Whether words of the host's interface (`tohost`) are among guest-physical addresses."""
-        first, second = self.shared.watched
+        first, second = map(int, self.shared.watched)
         return 0 <= first - address < length or 0 <= second - address < length
 
     def read_page(self, page: int) -> bytes:
