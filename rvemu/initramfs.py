@@ -26,8 +26,10 @@ _DRIVERS = {
     4: "virtio-rng",
     9: "netfs 9pnet 9pnet_virtio 9p",
 }
+# For who wants to run virtual machines in this one; they are loaded by hand.
+_KVM = "irqbypass kvm"
 #: All modules that may be wanted.
-MODULES = tuple(" ".join([_BUS, *_DRIVERS.values()]).split())
+MODULES = tuple(" ".join([_BUS, *_DRIVERS.values(), _KVM]).split())
 
 _CASES = "\n".join(f"        {number:#06x}) load {names} ;;" for number, names in _DRIVERS.items())
 

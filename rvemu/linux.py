@@ -6,6 +6,7 @@ initial file system does is in `rvemu.initramfs`.
 
 from __future__ import annotations
 
+import hashlib
 import lzma
 import os
 import re
@@ -29,8 +30,9 @@ COMMAND_LINE = "console=ttyS0"
 MEMORY = 1 << 30
 
 # What is kept: the modules as an archive, decompressed. The initial RAM disk is made from them and
-# busybox again by each version of rvemu.
-_KERNEL, _BUSYBOX, _KEPT_MODULES = "Image", "busybox", "modules"
+# busybox again by each version of rvemu; and if it wants other modules, all is fetched again.
+_KERNEL, _BUSYBOX = "Image", "busybox"
+_KEPT_MODULES = f"modules-{hashlib.sha256(repr(initramfs.MODULES).encode()).hexdigest()[:8]}"
 
 
 class Linux(NamedTuple):
@@ -55,6 +57,8 @@ def find_linux(cache: Path) -> Linux:
             _say(f"fetching Debian's {ARCHITECTURE} kernel ({SUITE}) and busybox, once ...")
             _fetch(folder)
         if not _is_ours(initrd):
+            for made in folder.glob("initrd-*"):
+                made.unlink()  # by another version
             _put(initrd, initramfs.build(busybox.read_bytes()))
         if not _is_ours(initrd_with_modules):
             with_modules = initramfs.build(busybox.read_bytes(), modules.read_bytes())
@@ -84,8 +88,7 @@ def _fetch(folder: Path) -> None:
         name, kernel, modules = _unpack(apt.download(package))
         _, busybox = read_member(apt.download("busybox-static"), r"\./(usr/)?bin/busybox")
         # The modules are this kernel's: they go first and come last.
-        (folder / _KEPT_MODULES).unlink(missing_ok=True)
-        for made in folder.glob("initrd-*"):
+        for made in (*folder.glob("modules*"), *folder.glob("initrd-*")):
             made.unlink()
         _put(folder / _BUSYBOX, busybox)
         _put(folder / _KERNEL, kernel)

@@ -103,12 +103,21 @@ def test_modules_for_virtio_devices_come_along(fake: Path, tmp_path: Path) -> No
 
 def test_a_cache_without_modules_is_fetched_anew(fake: Path, tmp_path: Path) -> None:
     found = find_linux(tmp_path)
-    (found.kernel.parent / "modules").unlink()
+    next(found.kernel.parent.glob("modules-*")).unlink()
     stale = found.kernel.with_name("initrd-0123456789abcdef")
     stale.touch()
     asked = len((fake / "log").read_text().splitlines())
     assert find_linux(tmp_path) == found
     assert len((fake / "log").read_text().splitlines()) == 2 * asked
+    assert not stale.exists()
+
+
+def test_what_another_version_made_is_removed(fake: Path, tmp_path: Path) -> None:
+    del fake
+    found = find_linux(tmp_path)
+    stale = found.initrd.rename(found.initrd.with_name("initrd-0123456789abcdef"))
+    assert find_linux(tmp_path) == found
+    assert found.initrd.exists()
     assert not stale.exists()
 
 
