@@ -88,6 +88,11 @@ class DriveOptions:
         """Whether the image is written."""
         return not self.read_only and not self.snapshot
 
+    @property
+    def whole(self) -> bool:
+        """Whether the disk is the whole image."""
+        return not self.offset and self.size is None
+
     @staticmethod
     def parse(text: str) -> DriveOptions:
         """Options in QEMU's spelling, as `file=disk.img,format=raw,readonly=on`. Raises
@@ -207,6 +212,9 @@ def _open_image(sharing: Sequence[DriveOptions]) -> _Image:
         raise _cannot_open(file, error, hint) from error
     try:
         size = _check_image(descriptor, file)
+        if all(options.whole for options in sharing):
+            # (What stands at the start of a slice is its guest's affair, and not the others'.)
+            _check_format(descriptor, file)
         if not lock_image(descriptor, writable=writable):
             user = "is in use" if writable else "is used for writing"
             raise RvemuError(f"drive {file}: {user} by another machine")
@@ -224,11 +232,15 @@ def _check_image(descriptor: int, file: str) -> int:
     size = os.lseek(descriptor, 0, os.SEEK_END)
     if not size:
         raise RvemuError(f"drive {file}: is empty; `truncate -s 1G` makes a disk of a gigabyte")
+    return -(-size // SECTOR) * SECTOR
+
+
+def _check_format(descriptor: int, file: str) -> None:
+    """Refuse images that are not raw."""
     start = os.pread(descriptor, 8, 0)
     for magic, name in _FOREIGN.items():
         if start.startswith(magic):
             raise RvemuError(f"drive {file}: is a {name} file, and only raw images are supported")
-    return -(-size // SECTOR) * SECTOR
 
 
 def _span(options: DriveOptions, image_size: int) -> range:

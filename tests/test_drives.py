@@ -323,6 +323,17 @@ def test_a_slice_that_is_not_written_stays(image):
         drive.close()
 
 
+def test_a_slice_that_looks_like_another_format(image):
+    """A guest can't make an image unusable for those that have other slices of it."""
+    for _ in range(2):
+        first, second = slices(image, (0, CLUSTER), (CLUSTER, CLUSTER))
+        first.write(0, b"QFI\xfb")
+        first.close()
+        second.close()
+    with pytest.raises(RvemuError, match="is a qcow2 file"):
+        opened(image)
+
+
 @pytest.mark.parametrize(
     ("offset", "size"), [(11 * CLUSTER, None), (0, 11 * CLUSTER), (10 * CLUSTER, CLUSTER)]
 )
