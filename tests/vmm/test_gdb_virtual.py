@@ -212,7 +212,7 @@ def test_two_inferiors_each_by_itself(tmp_path: Path) -> None:
         assert gdb.pc() == 0x8000_0000
 
 
-@pytest.mark.parametrize("mode", ["trap-and-emulate", "hardware"])
+@pytest.mark.parametrize("mode", [mode for mode in MODES if mode != PARAVIRT])
 def test_a_guest_that_the_vmm_has_no_answer_to_ends_alone(mode: str, tmp_path: Path) -> None:
     """With the debugger told why, and where."""
     broken = tmp_path / "broken.elf"
