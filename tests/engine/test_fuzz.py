@@ -85,7 +85,8 @@ PLANTED: list[tuple[str, str, Callable[..., Any], str]] = [
     ("rvemu.isa.system", "fence_supervisor", _no_address, "tlb"),
     ("rvemu.hart.access", "fill_fetch", lambda _: lambda *_: None, "ftlb"),
     ("rvemu.isa.m", "quotient", lambda _: lambda a, _: a, "x"),
-    ("rvemu.hart.traps", "vector", lambda _: lambda tvec, _: tvec & ~3, "pc"),
+    # (What the first instruction at the wrong address links.)
+    ("rvemu.hart.traps", "vector", lambda _: lambda tvec, _: tvec & ~3, "x4/tp"),
     ("rvemu.isa.zbb", "count_ones", _overflow, "OverflowError: too large"),
 ]
 
