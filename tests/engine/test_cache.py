@@ -193,11 +193,11 @@ def test_folder(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_old_entries_and_unfinished_ones_are_removed(folder: Path) -> None:
-    for n in range(8):
+    for n in range(12):
         cached(f"key {n}", Maker())
         for path in folder.iterdir():
             os.utime(path, (path.stat().st_atime, path.stat().st_mtime - 10))
-    assert len(list(folder.iterdir())) <= 5
+    assert len(list(folder.iterdir())) <= 9
     abandoned, recent = folder.parent / "native/.new-a", folder / ".new-b"
     abandoned.write_bytes(b"")
     recent.write_bytes(b"")

@@ -66,7 +66,7 @@ def _write(path: Path, code: bytes) -> None:
         _forget_others(path)
 
 
-def _forget_others(path: Path, keep: int = 4) -> None:
+def _forget_others(path: Path, keep: int = 8) -> None:
     """Remove the oldest entries of earlier versions, and what was never finished."""
     entries = sorted(path.parent.glob("*" + path.suffix), key=lambda p: p.stat().st_mtime)
     for old in entries[:-keep]:

@@ -73,7 +73,8 @@ class Functions:
         digest = hashlib.sha256(source_digest().encode())
         for path in sorted({Path(inspect.getfile(f)) for f in functions}):
             digest.update(path.read_bytes())
-        key = f"functions {digest.hexdigest()} {jit.host_description()}"
+        names = " ".join(f"{f.__module__}.{f.__name__}" for f in functions)
+        key = f"{names} {digest.hexdigest()} {jit.host_description()}"
         self._library = jit.Library(cached(key, lambda: jit.compile_module(_module(functions))))
         self._pointers = {
             f: _prototype(f, f in long)(self._library.address(f"rvemu_{f.__name__}"))
@@ -83,5 +84,7 @@ class Functions:
     def bind(
         self, function: Callable[..., Any], *structures: ctypes.Structure
     ) -> Callable[..., Any]:
-        """One of the functions, with its first arguments, which must be kept alive, given."""
-        return partial(self._pointers[function], *map(ctypes.addressof, structures))
+        """One of the functions, with its first arguments given."""
+        bound = partial(self._pointers[function], *map(ctypes.addressof, structures))
+        bound.__dict__["keeps"] = self, structures  # whose memory it uses
+        return bound
