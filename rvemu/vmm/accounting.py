@@ -12,6 +12,7 @@ class Accounting:
     """Counts of one virtual machine. Seconds are of this computer's clock."""
 
     exits: dict[ExitReason, int] = field(default_factory=lambda: dict.fromkeys(ExitReason, 0))
+    answered: int = 0  # of all exits, those that did not come to the VMM in Python
     entries: int = 0  # into direct execution
     direct: int = 0  # guest instructions attempted in direct execution
     fills: int = 0  # entries of shadow tables made

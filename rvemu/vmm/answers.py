@@ -125,6 +125,7 @@ class Answers(ctypes.Structure):
         for n in _ANSWERED:
             if count := self.exits[n]:
                 accounting.exits[REASONS[n]] += count
+                accounting.answered += count
                 self.exits[n] = 0
         accounting.entries += self.entries
         accounting.direct += self.direct
