@@ -37,6 +37,20 @@
 
 #ifdef __ASSEMBLER__
 
+// Is there a VMM that offers hypercalls? 1 if so, 0 if not. a0 and a1 are as they were afterwards; two
+// registers hold them meanwhile.
+.macro HC_PROBE found, hold0, hold1
+    mv \hold0, a0
+    mv \hold1, a1
+    li a0, HC_EXTENSION
+    li a6, SBI_BASE_PROBE_EXTENSION
+    li a7, SBI_EXT_BASE
+    ecall
+    snez \found, a1
+    mv a0, \hold0
+    mv a1, \hold1
+.endm
+
 // Says in the ELF file that the guest knows this interface: an ELF note.
 .macro HC_NOTE
     .pushsection .note.rvemu, "a", %note

@@ -14,16 +14,7 @@
     .cfi_startproc
     .cfi_undefined ra // nobody has called this: backtraces end here
 #ifdef PARAVIRT
-    // Before any privileged instruction: is there a VMM that offers hypercalls?
-    mv s0, a0
-    mv s1, a1
-    li a0, HC_EXTENSION
-    li a6, SBI_BASE_PROBE_EXTENSION
-    li a7, SBI_EXT_BASE
-    ecall
-    snez s2, a1
-    mv a0, s0
-    mv a1, s1
+    HC_PROBE s2, s0, s1 // before any privileged instruction
     bnez s2, clear
 #endif
     csrw sie, zero

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "console.h"
+#include "fp_registers.h"
 #include "hart.h"
 #include "layout.h"
 
@@ -10,11 +11,6 @@
 #define PTE_SHARED PTE_RSW1 // fork gives the child this very page
 
 enum process_state { FREE, RUNNABLE, SLEEPING, WAITING, ZOMBIE };
-
-struct fp_state {
-    uint64_t f[32];
-    uint64_t fcsr;
-};
 
 struct process {
     struct trap_frame frame; // first: all that kernel_entry.S knows of it
@@ -74,7 +70,3 @@ bool fp_first_use(struct process *process);
 void fp_leave(struct process *process);
 void fp_enter(struct process *process);
 void fp_forget(struct process *process);
-
-// fp_registers.S
-void fp_save(struct fp_state *state);
-void fp_restore(const struct fp_state *state);

@@ -104,8 +104,6 @@ void vcpu_inject(struct vcpu *vcpu, uint64_t cause); // an exception that frame.
 
 // vcpu_run.S: enters the guest, and returns when it has left.
 void vcpu_run(struct vcpu *vcpu);
-void fp_save(struct fp_state *state);
-void fp_restore(const struct fp_state *state);
 
 // timer.c: the hypervisor's timer, and the guests'.
 void timer_init(void);

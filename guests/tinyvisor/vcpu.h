@@ -10,12 +10,8 @@
 
 #ifndef __ASSEMBLER__
 
+#include "fp_registers.h"
 #include <stdint.h>
-
-struct fp_state {
-    uint64_t f[32];
-    uint64_t fcsr;
-};
 
 struct vcpu {
     // Saved at every exit, because the hypervisor's own C code uses them: the registers, and the

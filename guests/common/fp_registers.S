@@ -1,4 +1,4 @@
-// fp_save(state) and fp_restore(state): f0 to f31, then fcsr. The caller turns sstatus.FS on.
+// fp_save(state) and fp_restore(state): f0 to f31, then fcsr (fp_registers.h).
     .text
     .option arch, +f, +d
     .globl fp_save, fp_restore
