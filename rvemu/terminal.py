@@ -1,6 +1,7 @@
 """The user's terminal in raw mode, and always back again."""
 
 import contextlib
+import errno
 import os
 import termios
 from types import TracebackType
@@ -21,12 +22,13 @@ class Terminal:
 
     @staticmethod
     def is_ours(descriptor: int) -> bool:
-        """Whether it is a terminal on which this process is in the foreground. (Whoever changes a
-        terminal from the background is stopped.)"""
+        """Whether it is a terminal on which this process is in the foreground, or which knows no
+        foreground, as it does not control this session. (Whoever changes a terminal from the
+        background is stopped.)"""
         try:
             return os.isatty(descriptor) and os.tcgetpgrp(descriptor) == os.getpgrp()
-        except OSError:
-            return False
+        except OSError as error:
+            return error.errno == errno.ENOTTY
 
     @property
     def is_raw(self) -> bool:
