@@ -306,7 +306,7 @@ def _compare(arguments: argparse.Namespace, guest: Guest) -> int:
 
         measured = measure(build, guest.modes(), arguments.max_instructions)
     if PARAVIRT not in guest.modes():
-        _say(f"mode paravirt is left out: {guest.path.stem} was not built to make hypercalls")
+        _say(f"mode paravirt is left out: {guest.path.stem} {guest.why_not_paravirtual()}")
     different = differences(measured)
     if arguments.report is not None:
         _write_report(Path(arguments.report), guest.path, measured)

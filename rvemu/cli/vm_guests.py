@@ -47,6 +47,14 @@ class Guest:
             return TRANSPARENT
         return MODES if is_paravirtual(self.path) or (self.paravirt and self.sbi) else TRANSPARENT
 
+    def why_not_paravirtual(self) -> str:
+        """What keeps mode paravirt out of `modes`, as the end of a sentence."""
+        if self.paravirt:
+            return (
+                "prints in M-mode too, which is not there (--mode paravirt runs its kernel alone)"
+            )
+        return "was not built to make hypercalls"
+
     def load(self, machine: VirtualMachine) -> None:
         """Make a virtual machine ready to start it."""
         if self.is_kernel:

@@ -30,6 +30,18 @@ def test_all_modes_are_compared(capfdbinary: Captured) -> None:
     assert "the same" in text.splitlines()[-1]
 
 
+@pytest.mark.parametrize(
+    ("guest", "why"),
+    [("traps", "was not built to make hypercalls"), ("tinyos", "prints in M-mode too")],
+)
+def test_it_is_said_why_mode_paravirt_is_left_out(
+    guest: str, why: str, capfdbinary: Captured
+) -> None:
+    assert main(["vm", "--guest", guest, "--mode", "all"]) == 0
+    shown = capfdbinary.readouterr().err.decode()
+    assert f"mode paravirt is left out: {guest} {why}" in shown
+
+
 def test_json(capfdbinary: Captured) -> None:
     assert main(["vm", "--guest", "syscalls", "--mode", "all", "--json"]) == 0
     report = json.loads(capfdbinary.readouterr().out)
