@@ -51,7 +51,7 @@ class Guest:
         """What keeps mode paravirt out of `modes`, as the end of a sentence."""
         if self.paravirt:
             return (
-                "prints in M-mode too, which is not there (--mode paravirt runs its kernel alone)"
+                "prints in M-mode too, which is not there (--mode paravirt runs its kernel)"
             )
         return "was not built to make hypercalls"
 
