@@ -50,9 +50,7 @@ class Guest:
     def why_not_paravirtual(self) -> str:
         """What keeps mode paravirt out of `modes`, as the end of a sentence."""
         if self.paravirt:
-            return (
-                "prints in M-mode too, which is not there (--mode paravirt runs its kernel)"
-            )
+            return "prints in M-mode too, which is not there (--mode paravirt runs its kernel)"
         return "was not built to make hypercalls"
 
     def load(self, machine: VirtualMachine) -> None:
