@@ -165,11 +165,13 @@ class StuckDetector:
             if decoded is not None and not self._note(h, decoded, loop, written):
                 return None
             loop.pcs.append(int(h.pc))
-            before = machine.now
+            before, traps = machine.now, len(self._traps)
             if not self._advance(machine.now + 1) or h.waiting:
                 return None
             if machine.now == before:
                 return None  # the host wanted the engine back
+            if decoded is None and len(self._traps) == traps:
+                return None  # it has executed what can't be seen from here
             print_now = _fingerprint(h)
             loop.changes_memory = loop.changes_memory or _changed(written)
             if print_now == anchor and not _changed(written):

@@ -30,6 +30,16 @@ def test_all_modes_are_compared(capfdbinary: Captured) -> None:
     assert "the same" in text.splitlines()[-1]
 
 
+@pytest.mark.parametrize("guest", ["pager", "timeslice", "faults", "processes"])
+def test_guests_that_know_of_hypercalls_are_compared_in_all_modes(
+    guest: str, capfdbinary: Captured
+) -> None:
+    assert main(["vm", "--guest", guest, "--mode", "all"]) == 0
+    captured = capfdbinary.readouterr()
+    assert captured.out == expected_output(guest)
+    assert "paravirt" in captured.err.decode().splitlines()[0]
+
+
 @pytest.mark.parametrize(
     ("guest", "why"),
     [("traps", "was not built to make hypercalls"), ("tinyos", "prints in M-mode too")],
