@@ -295,6 +295,7 @@ def _status(run: Run) -> int:
 
 
 def _compare(arguments: argparse.Namespace, guest: Guest) -> int:
+    modes = guest.modes()
     with contextlib.ExitStack() as stack:
 
         def build(mode: str, output: Callable[[bytes], None]) -> VirtualMachine:
@@ -304,8 +305,8 @@ def _compare(arguments: argparse.Namespace, guest: Guest) -> int:
             guest.load(machine)
             return machine
 
-        measured = measure(build, guest.modes(), arguments.max_instructions)
-    if PARAVIRT not in guest.modes():
+        measured = measure(build, modes, arguments.max_instructions)
+    if PARAVIRT not in modes:
         _say(f"mode paravirt is left out: {guest.path.stem} {guest.why_not_paravirtual()}")
     different = differences(measured)
     if arguments.report is not None:

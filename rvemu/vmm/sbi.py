@@ -91,7 +91,7 @@ class Firmware:
 
     def _answer(self, h: Hart, extension: int, function: int) -> None:
         if extension == PUTCHAR:
-            self._print(bytes([h.x[_A0] & 0xFF]))
+            self.send(bytes([h.x[_A0] & 0xFF]))
             h.x[_A0] = 0  # legacy calls return one value
             return
         if extension == SHUTDOWN:
@@ -130,7 +130,7 @@ class Firmware:
 
     def _console(self, h: Hart, function: int) -> Result:
         if function == 2:
-            self._print(bytes([h.x[_A0] & 0xFF]))
+            self.send(bytes([h.x[_A0] & 0xFF]))
             return SUCCESS, 0
         if function == 1:
             return SUCCESS, 0  # no input by this way
@@ -140,7 +140,7 @@ class Firmware:
         ram = self._machine.board.ram
         if h.x[_A2] or not ram.contains(address, length):
             return INVALID_PARAM, 0
-        self._print(ram.read(address, length))
+        self.send(ram.read(address, length))
         return SUCCESS, length
 
     def _hart_state(self, h: Hart, function: int) -> Result:
@@ -158,7 +158,8 @@ class Firmware:
 
     # --- The machine -------------------------------------------------------------------------
 
-    def _print(self, data: bytes) -> None:
+    def send(self, data: bytes) -> None:
+        """Print something of the guest's."""
         for byte in data:
             self._machine.board.bus.write(UART_BASE, 1, byte)
         self._machine.worked(len(data))

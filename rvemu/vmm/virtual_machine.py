@@ -5,14 +5,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from rvemu.board import UART_BASE
 from rvemu.devices.uart import FCR_ENABLE, Register
 from rvemu.devices.virtio.block import Block
 from rvemu.drives import Drive
 from rvemu.errors import RvemuError
 from rvemu.hart.extensions import DEFAULT_ISA, Ext, isa_string, parse_isa
 from rvemu.hart.state import Hart, Shared
-from rvemu.loader import load_elf
+from rvemu.loader import Image, load_elf
 from rvemu.machine import Machine, Outcome, Reason
 from rvemu.vmm.accounting import Accounting
 from rvemu.vmm.exits import Exit, ExitReason
@@ -136,20 +135,16 @@ class VirtualMachine:
         """Let a paravirtual guest find its interface, and the console behind its ring."""
         assert self.firmware is not None
         self.firmware.offered.add(EXTENSION)
-        uart, bus = self.machine.board.uart, self.machine.board.bus
-        bus.write(UART_BASE + Register.IIR_FCR, 1, FCR_ENABLE)
-
-        def send(data: bytes) -> None:
-            for byte in data:
-                bus.write(UART_BASE, 1, byte)
-            self.machine.worked(len(data))
+        uart = self.machine.board.uart
+        uart.write(Register.IIR_FCR, 1, FCR_ENABLE)
 
         def receive(room: int) -> bytes:
             return bytes(
                 uart.read(Register.RBR_THR, 1) for _ in range(min(room, len(uart.received)))
             )
 
-        monitor.send, monitor.receive, monitor.worked = send, receive, self.machine.worked
+        monitor.send, monitor.receive = self.firmware.send, receive
+        monitor.worked = self.machine.worked
         self.machine.guest_physical = monitor.guest_physical
         self.machine.hooks.between.append(monitor.take_input)
 
@@ -273,17 +268,22 @@ class VirtualMachine:
 
 def is_paravirtual(source: Path | str | bytes) -> bool:
     """Whether a guest was built for mode paravirt too. Raises `RvemuError` if it is no guest."""
-    return any(note[:2] == (NOTE_NAME, NOTE_TYPE) for note in load_elf(source).notes)
+    return bool(_versions(load_elf(source)))
+
+
+def _versions(image: Image) -> list[int]:
+    """The versions of the paravirtual interface that a guest knows."""
+    return [
+        int.from_bytes(note.description[:4], "little")
+        for note in image.notes
+        if note[:2] == (NOTE_NAME, NOTE_TYPE)
+    ]
 
 
 def _check_note(source: Path | str | bytes) -> None:
     """Raise `RvemuError` if a guest does not know the paravirtual interface."""
     image = load_elf(source)
-    versions = [
-        int.from_bytes(note.description[:4], "little")
-        for note in image.notes
-        if note[:2] == (NOTE_NAME, NOTE_TYPE)
-    ]
+    versions = _versions(image)
     if not versions:
         raise RvemuError(
             f"{image.name}: was not built to make hypercalls (it has no note that says so), as "

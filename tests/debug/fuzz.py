@@ -8,8 +8,6 @@ badly framed reply, and a session that no longer answers end it with a traceback
 import gc
 import random
 import re
-import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,7 +20,7 @@ from rvemu.debug import target as targets
 from rvemu.debug.process import Process
 from rvemu.debug.target import DebugTarget
 from tests.debug.small import COUNTING, ECALL, WFI, jump, small_machine
-from tests.gdbstub.fuzz import PIECES, on_the_wire
+from tests.gdbstub.fuzz import PIECES, main, on_the_wire
 
 PROGRAMS = (COUNTING, (ECALL,), (WFI, jump(-4)))
 
@@ -134,14 +132,5 @@ def _check(session: Session) -> None:
     assert re.search(rb"\$(?:T[0-9a-f]{2}|W00|X[0-9a-f]{2}|OK)[^$]*#[0-9a-f]{2}$", answer), answer
 
 
-def main() -> None:
-    packets = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
-    seed = int(sys.argv[2]) if len(sys.argv) > 2 else 1
-    begun = time.monotonic()
-    sessions = fuzz(packets, seed)
-    taken = time.monotonic() - begun
-    print(f"{packets:,} packets in {sessions:,} sessions (seed {seed}): {taken:.1f} s")
-
-
 if __name__ == "__main__":
-    main()
+    main(fuzz)

@@ -10,6 +10,7 @@ import random
 import re
 import sys
 import time
+from collections.abc import Callable
 
 from gdbstub import Session
 from gdbstub.commands import COMMANDS
@@ -116,7 +117,8 @@ def check(session: Session, target: FakeTarget) -> None:
     assert session.running or not target.running() or session.status.value == "non-stop"
 
 
-def main() -> None:
+def main(fuzz: Callable[[int, int], int]) -> None:
+    """The command line: how many packets, and the seed."""
     packets = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
     seed = int(sys.argv[2]) if len(sys.argv) > 2 else 1
     begun = time.monotonic()
@@ -126,4 +128,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(fuzz)
