@@ -1,8 +1,11 @@
 """Model functions as native code that Python calls one by one."""
 
 import ctypes
+import importlib
+import sys
 import time
 from ctypes import c_uint64
+from pathlib import Path
 from typing import ClassVar
 
 import pytest
@@ -54,6 +57,27 @@ def test_others_of_the_same_file_are_not_mistaken_for_them() -> None:
     pair = Pair(3)
     Functions([store]).bind(store, pair)(9)
     assert Functions([signed]).bind(signed, pair)() == 9
+
+
+def test_what_they_take_from_a_file_beside_theirs_is_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Machine code is kept by what it was made from, and that is more than the file they are in."""
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    (tmp_path / "step_functions.py").write_text(
+        "from rvemu.lang import U64, u64\n"
+        "from step_constants import STEP\n"
+        "from tests.engine.test_functions import Pair\n"
+        "def step(pair: Pair) -> U64:\n"
+        "    return u64(pair.a + STEP)\n"
+    )
+    for length in (1, 2):
+        (tmp_path / "step_constants.py").write_text(f"STEP = {length}\n")
+        for name in ("step_functions", "step_constants"):
+            monkeypatch.delitem(sys.modules, name, raising=False)
+        step = importlib.import_module("step_functions").step
+        assert Functions([step]).bind(step, Pair(5))() == 5 + length
 
 
 def test_they_call_c_functions() -> None:

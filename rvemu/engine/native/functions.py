@@ -71,8 +71,10 @@ class Functions:
         self, functions: Sequence[Callable[..., Any]], long: Collection[Callable[..., Any]] = ()
     ) -> None:
         digest = hashlib.sha256(source_digest().encode())
-        for path in sorted({Path(inspect.getfile(f)) for f in functions}):
-            digest.update(path.read_bytes())
+        # What they call, and their constants, are in the same folders, or the model's.
+        for folder in sorted({Path(inspect.getfile(f)).parent for f in functions}):
+            for path in sorted(folder.glob("*.py")):
+                digest.update(path.read_bytes())
         names = " ".join(f"{f.__module__}.{f.__name__}" for f in functions)
         key = f"{names} {digest.hexdigest()} {jit.host_description()}"
         self._library = jit.Library(cached(key, lambda: jit.compile_module(_module(functions))))
