@@ -2,12 +2,13 @@
 the VMM at M-mode, to which all traps go. What modes differ in is the table that translates, and
 what becomes of a trap."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from rvemu.hart.state import STOP_OWNED, Hart, Shared
+from rvemu.vmm.answers import STOPPED, TRAPPED, Answers, Time
 from rvemu.vmm.host import ENTER_U, ENTER_U_FENCED, Entry, Host
 from rvemu.vmm.monitor import Monitor
-from rvemu.vmm.switch import enter_user, leave_user
+from rvemu.vmm.switch import NEEDED, enter_user, leave_user
 
 
 class Deprivileged(Monitor):
@@ -20,6 +21,9 @@ class Deprivileged(Monitor):
         super().__init__(host, shared, harts)
         self._enter_user = host.bind(enter_user, host.hart, self.hart)
         self._leave_user = host.bind(leave_user, host.hart, self.hart)
+        #: For a loop that answers exits without Python.
+        self.answers = Answers.of(host.engine, self.to_physical, ENTER_U.address, ENTER_U.length)
+        self.time = Time()
 
     def way_in(self) -> Entry:
         """How to enter the guest, after making the hart ready for it if it has run another."""
@@ -52,3 +56,30 @@ class Deprivileged(Monitor):
             return True
         self.paused(reason)
         return False
+
+    def may_answer(self, h: Hart) -> bool:
+        """Whether exits may be answered without Python: the hart's engine is native, nobody wants
+        to see each exit, nor each instruction's address, and the physical hart is like the virtual
+        one."""
+        shared = self.shared
+        return (
+            self.trace is None
+            and not (shared.breakpoint_count or shared.watch_count or h.point_pass)
+            and self.host.hart.extensions == h.extensions | NEEDED
+            and self.answers.run != 0
+        )
+
+    def run_answering(self, loop: Callable[[], int], satp: int) -> bool:
+        """As `run_deprivileged`; and go on while exits are answered by a loop, which `self.answers`
+        was given to."""
+        answers = self.answers
+        entry = self.way_in()
+        answers.satp = satp
+        answers.entry, answers.length = entry.address, entry.length
+        answers.exits_left = self.exits_left + 1  # this one has been counted
+        outcome = loop()
+        self.host.guest_seconds += answers.account(self.accounting)
+        self.exits_left = answers.exits_left
+        if outcome == STOPPED:
+            self.paused(int(self.host.hart.stop_reason))
+        return outcome == TRAPPED

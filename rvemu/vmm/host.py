@@ -36,7 +36,7 @@ from rvemu.hart.state import (
 from rvemu.hart.tlb import flush_all
 from rvemu.lang import M64
 from rvemu.memory import PAGE_SIZE, Ram
-from rvemu.vmm.answers import run_and_answer
+from rvemu.vmm.emulation_loop import run_and_emulate
 from rvemu.vmm.lookup import changed, forget_step, look_up, set_status
 from rvemu.vmm.shared_page import (
     poll_events,
@@ -103,7 +103,7 @@ _SHARE = (VMM_BASE + VMM_SIZE - _PAGES) // BANKS & -PAGE_SIZE
 # The functions that `Host.bind` knows.
 COMPILED = (
     *(poll, pmp_permissions, flush_all, look_up, set_status, changed, forget_step),
-    *(enter_user, leave_user, run_and_answer),
+    *(enter_user, leave_user, run_and_emulate),
     *(take_hart, load_virtual, enter_virtual, leave_virtual),
     *(show_time, see_rings, take_trap, poll_events, return_from_trap),
 )
@@ -118,7 +118,7 @@ NO_POINTS = bytes(_POINT_BYTES)
 def _compiled() -> "Functions":
     from rvemu.engine.native.functions import Functions
 
-    return Functions(COMPILED, long=[run_and_answer])
+    return Functions(COMPILED, long=[run_and_emulate])
 
 
 class OutOfFrames(Exception):  # noqa: N818 - the VMM drops tables, and goes on

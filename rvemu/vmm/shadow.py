@@ -24,7 +24,7 @@ from rvemu.hart.state import U_MODE, Hart
 from rvemu.hart.walk import MAY_STORE, OK
 from rvemu.lang import get
 from rvemu.memory import PAGE_SIZE
-from rvemu.vmm.answers import Answers
+from rvemu.vmm.emulation_loop import Known
 from rvemu.vmm.host import OutOfFrames
 from rvemu.vmm.lookup import Found, Regime, changed, look_up, set_status
 from rvemu.vmm.monitor import PAGE_MASK, Monitor
@@ -95,9 +95,9 @@ def _changed_words(old: bytes, new: bytes) -> list[int]:
 class Shadows:
     """The shadow tables of one guest."""
 
-    def __init__(self, monitor: Monitor, answers: Answers | None) -> None:
+    def __init__(self, monitor: Monitor, known: Known) -> None:
         self._monitor = monitor
-        self._answers = answers
+        self._known = known  # is told of views
         self._host = monitor.host
         self._frames = monitor.frames
         self._accounting = monitor.accounting
@@ -141,8 +141,7 @@ class Shadows:
         else:
             self._views.move_to_end(key)
         self._current, self._current_key = view, key
-        if self._answers is not None:
-            self._answers.learn_view(*key, view.satp)
+        self._known.learn_view(*key, view.satp)
         return view
 
     def _make(self, key: tuple[int, int]) -> View:
@@ -162,8 +161,7 @@ class Shadows:
     def _drop(self, view: View) -> None:
         view.alive = False
         view.table.release()
-        if self._answers is not None:
-            self._answers.forget_views()
+        self._known.forget_views()
 
     def forget(self) -> None:
         """Drop all."""

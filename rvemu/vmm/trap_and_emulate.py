@@ -15,14 +15,13 @@ from rvemu.hart.exceptions import FETCH, LOAD, STORE, Cause
 from rvemu.hart.state import S_MODE, U_MODE, Hart, Shared
 from rvemu.hart.walk import OK, translate_stages
 from rvemu.isa.decoder import row_of
-from rvemu.vmm.answers import STOPPED, TRAPPED, Answers, Time, run_and_answer
 from rvemu.vmm.deprivileged import Deprivileged
+from rvemu.vmm.emulation_loop import Known, run_and_emulate
 from rvemu.vmm.exits import ExitReason
-from rvemu.vmm.host import ENTER_U, Host
+from rvemu.vmm.host import Host
 from rvemu.vmm.monitor import PAGE_MASK
 from rvemu.vmm.patch import Patcher
 from rvemu.vmm.shadow import FILLED, NOT_MEMORY, PROTECTED, Shadows
-from rvemu.vmm.switch import NEEDED
 
 _PAGE_FAULTS = {
     Cause.INSTRUCTION_PAGE_FAULT: FETCH,
@@ -49,19 +48,12 @@ class TrapAndEmulate(Deprivileged):
 
     def __init__(self, host: Host, shared: Shared, harts: Sequence[Hart]) -> None:
         super().__init__(host, shared, harts)
-        # What answers exits without Python, if the host's engine is native.
-        self._answers: Answers | None = None
-        if host.engine.entry_point("run"):
-            self._answers = Answers.of(host.engine, ENTER_U.address, ENTER_U.length)
-            self._answers.distance = self.to_physical
-            self._answers.machine_only = self.machine_only
-        self.shadows = Shadows(self, self._answers)
-        self._time = Time()
-        if self._answers is not None:
-            self._run_and_answer = host.bind(
-                run_and_answer,
-                *(host.hart, self.hart, self._answers, self.shadows.regime, self._time),
-            )
+        self._known = Known(machine_only=self.machine_only)
+        self.shadows = Shadows(self, self._known)
+        self._run_and_emulate = host.bind(
+            run_and_emulate,
+            *(host.hart, self.hart, self.answers, self._known, self.shadows.regime, self.time),
+        )
 
     def forget(self) -> None:
         self.shadows.forget()
@@ -81,38 +73,13 @@ class TrapAndEmulate(Deprivileged):
                 self.interpret()
             return
         satp = self.shadows.view().satp
-        answers = self._answers
-        if answers is not None and self._unobserved(h):
-            trapped = self._run_answering(answers, satp)
+        if self.shadows.patcher is None and self.may_answer(h):
+            self._known.pmp_updates = self.pmp_updates
+            trapped = self.run_answering(self._run_and_emulate, satp)
         else:
             trapped = self.run_deprivileged(h, satp)
         if trapped:
             self._handle(h, int(self.host.hart.mcause), int(self.host.hart.mtval))
-
-    def _unobserved(self, h: Hart) -> bool:
-        """Whether nobody wants to see each exit, nor each instruction's address; and the physical
-        hart is like the virtual one."""
-        shared = self.shared
-        return (
-            self.trace is None
-            and self.shadows.patcher is None
-            and not (shared.breakpoint_count or shared.watch_count or h.point_pass)
-            and self.host.hart.extensions == h.extensions | NEEDED
-        )
-
-    def _run_answering(self, answers: Answers, satp: int) -> bool:
-        """As `run_deprivileged`; and go on while exits need nothing but the model."""
-        entry = self.way_in()
-        answers.satp = satp
-        answers.entry, answers.length = entry.address, entry.length
-        answers.pmp_updates = self.pmp_updates
-        answers.exits_left = self.exits_left + 1  # this one has been counted
-        outcome = self._run_and_answer()
-        self.host.guest_seconds += answers.account(self.accounting)
-        self.exits_left = answers.exits_left
-        if outcome == STOPPED:
-            self.paused(int(self.host.hart.stop_reason))
-        return bool(outcome == TRAPPED)
 
     # --- Exits -------------------------------------------------------------------------------
 
@@ -133,8 +100,7 @@ class TrapAndEmulate(Deprivileged):
             self._meet_trap(h, self.shadows.patcher)
             return
         known = classify(raw, h.extensions)
-        if self._answers is not None:
-            self._answers.learn_instruction(raw, int(h.extensions), known.reason)
+        self._known.learn_instruction(raw, int(h.extensions), known.reason)
         self.note(known.reason, raw, known.action, raw)
         self.execute(raw)
 
