@@ -38,13 +38,8 @@ from rvemu.lang import M64
 from rvemu.memory import PAGE_SIZE, Ram
 from rvemu.vmm.emulation_loop import run_and_emulate
 from rvemu.vmm.lookup import changed, forget_step, look_up, set_status
-from rvemu.vmm.shared_page import (
-    poll_events,
-    return_from_trap,
-    see_rings,
-    show_time,
-    take_trap,
-)
+from rvemu.vmm.paravirt_loop import answer, reason_of, run_paravirtual
+from rvemu.vmm.shared_page import poll_events, see_rings, show_root, show_time, spend
 from rvemu.vmm.switch import (
     NEEDED,
     enter_user,
@@ -105,7 +100,8 @@ COMPILED = (
     *(poll, pmp_permissions, flush_all, look_up, set_status, changed, forget_step),
     *(enter_user, leave_user, run_and_emulate),
     *(take_hart, load_virtual, enter_virtual, leave_virtual),
-    *(show_time, see_rings, take_trap, poll_events, return_from_trap),
+    *(show_time, see_rings, show_root, spend, poll_events),
+    *(reason_of, answer, run_paravirtual),
 )
 
 # A debugger's breakpoints and watchpoints, which are together at the end of what harts share.
@@ -118,7 +114,7 @@ NO_POINTS = bytes(_POINT_BYTES)
 def _compiled() -> "Functions":
     from rvemu.engine.native.functions import Functions
 
-    return Functions(COMPILED, long=[run_and_emulate])
+    return Functions(COMPILED, long=[run_and_emulate, run_paravirtual])
 
 
 class OutOfFrames(Exception):  # noqa: N818 - the VMM drops tables, and goes on

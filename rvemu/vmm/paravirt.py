@@ -18,10 +18,10 @@ from rvemu.hart.counters import request_poll
 from rvemu.hart.csr_status import write_sstatus
 from rvemu.hart.exceptions import Cause
 from rvemu.hart.fields import COUNTEREN, MIP, MODE_SV39, MSTATUS, SATP
-from rvemu.hart.interrupts import pending_interrupts
-from rvemu.hart.state import STOP_WFI, U_MODE, Hart, Shared
+from rvemu.hart.state import S_MODE, U_MODE, Hart, Shared
 from rvemu.lang import M64, get, put
 from rvemu.traps import cause_name
+from rvemu.vmm.answers import ECALL, GUEST_FAULT, HYPERCALL, NO_ANSWER, REASONS
 from rvemu.vmm.deprivileged import Deprivileged
 from rvemu.vmm.direct_paging import TABLE_ENTRIES, DirectPaging, RefusedError
 from rvemu.vmm.exits import ExitReason
@@ -33,18 +33,20 @@ from rvemu.vmm.hypercalls import (
     UPDATE,
     Call,
 )
+from rvemu.vmm.paravirt_loop import answer, reason_of, run_paravirtual
 from rvemu.vmm.rings import BlockRing, ConsoleRing
 from rvemu.vmm.sbi import DENIED, INVALID_PARAM, NOT_SUPPORTED, SUCCESS, UnhandledExitError
 from rvemu.vmm.shared_page import (
+    Roots,
     SharedPage,
     poll_events,
-    return_from_trap,
     see_rings,
+    show_root,
     show_time,
-    take_trap,
+    spend,
 )
 
-_ECALL = 0x73
+_ECALL_INSTRUCTION = 0x73
 _A0, _A1, _A6, _A7 = 10, 11, 16, 17
 
 _UPDATE = packed(UPDATE)
@@ -55,6 +57,10 @@ _AT_ONCE = 8
 
 # Of the guest's Shared: RAM and ROM come first.
 _BANK_REGION = 2
+
+# What is said of exits that are answered at once.
+_DELIVERED = "delivered to the guest's kernel"
+_ACTIONS: dict[int, str] = {Call.RETURN: "return from a trap", Call.WAIT: "the virtual hart waits"}
 
 _S_INTERRUPTS = MIP.SSIP.mask | MIP.STIP.mask | MIP.SEIP.mask
 _PAGE_FAULTS = {
@@ -75,6 +81,11 @@ class Paravirt(Deprivileged):
     def __init__(self, host: Host, shared: Shared, harts: Sequence[Hart]) -> None:
         super().__init__(host, shared, harts)
         self.paging = DirectPaging(self)
+        self._translating = Roots()
+        bind, p, v = host.bind, host.hart, self.hart
+        self._show_root = bind(show_root, v, self._translating)
+        self._spend = bind(spend, v)
+        self._reason_of = bind(reason_of, p, v, self._translating)
         self._show_bank(shared)
         self.begin()
         #: The disk behind the block ring, the console behind the other one.
@@ -102,7 +113,7 @@ class Paravirt(Deprivileged):
         self._started = False
         self._use_page(SharedPage())  # no guest's, until it has one
         self._roots = 0, 0  # the kernel's and the processes', guest-physical; 0: the linear map
-        self._satp = [self.paging.linear.register()] * 2  # what translates for U-mode, and S-mode
+        self._translate()
         self._console: ConsoleRing | None = None
         self._block: BlockRing | None = None
         self._spoiled: int | None = None  # a table that the host has stored to
@@ -110,12 +121,12 @@ class Paravirt(Deprivileged):
     def _use_page(self, page: SharedPage) -> None:
         """Tell the guest's kernel of its traps and events in a page that they share."""
         self._page = page
-        bind, v = self.host.bind, self.hart
+        bind, p, v, roots = self.host.bind, self.host.hart, self.hart, self._translating
         self._show_time = bind(show_time, v, page)
         self._see_rings = bind(see_rings, v, page)
-        self._take_trap = bind(take_trap, v, page)
-        self._poll_events = bind(poll_events, v, page)
-        self._return_from_trap = bind(return_from_trap, v, page)
+        self._poll_events = bind(poll_events, v, page, roots)
+        self._answer = bind(answer, p, v, page, roots)
+        self._run_paravirtual = bind(run_paravirtual, p, v, page, roots, self.answers, self.time)
 
     def frames_stored(self, frames: Sequence[int]) -> None:
         for frame in frames:
@@ -148,38 +159,41 @@ class Paravirt(Deprivileged):
                 f"the host has stored to {self._spoiled:#x}, a page table of the guest's: what it "
                 "says now is not what was checked"
             )
-        if self._started:
-            self._show_time()
-        if self.run_deprivileged(h, self._satp[h.priv & 1]):
+        satp = int(self._translating.physical[h.priv & 1])
+        if self._started and self.may_answer(h):
+            trapped = self.run_answering(self._run_paravirtual, satp)
+        else:
+            if self._started:
+                self._show_time()
+            trapped = self.run_deprivileged(h, satp)
+        if trapped:
             self._handle(h, int(self.host.hart.mcause), int(self.host.hart.mtval))
 
     def poll(self, h: Hart) -> None:
         """Deliver an event, if there is one and the guest takes it."""
-        if not self._started:
+        if self._started:
+            self._poll_events()
+        else:
             super().poll(h)
-        elif self._poll_events():
-            self._set_satp(h)
 
     # --- Exits -------------------------------------------------------------------------------
 
     def _handle(self, h: Hart, cause: int, value: int) -> None:
-        if cause == Cause.ECALL_FROM_U and h.priv != U_MODE:
-            if h.x[_A7] == EXTENSION:
-                self._hypercall(h, int(h.x[_A6]))
-                self._spend(h, 1)
-            else:
-                self.note(ExitReason.SBI, h.x[_A7], "answered by the VMM", _ECALL)
-                self.execute(_ECALL)
-            return
-        if cause == Cause.ECALL_FROM_U:
-            self.note(ExitReason.ECALL, h.x[_A7], "delivered to the guest's kernel", _ECALL)
+        reason = self._reason_of() if self._started else NO_ANSWER
+        if reason != NO_ANSWER:
+            self._deliver(h, reason, value)
+        elif cause == Cause.ECALL_FROM_U and h.priv != U_MODE:
+            self._call(h)
         elif self._fill_linear(cause, value):
             self.note(ExitReason.SHADOW_FILL, value, "mapped where it is")
-            return
+        elif self._started:
+            self._deliver(h, GUEST_FAULT, value)
         else:
-            self.note(ExitReason.GUEST_FAULT, value, "delivered to the guest's kernel")
-        self._deliver(h, cause, value)
-        self._spend(h, 1)
+            raise UnhandledExitError(
+                f"the guest traps before it has said where to: {cause_name(cause)}, value "
+                f"{value:#x}. (In mode paravirt kernels make hypercalls, see docs/vmm.md: this one "
+                "may have been built for other modes.)"
+            )
 
     def _fill_linear(self, cause: int, value: int) -> bool:
         """Whether an access was refused because the linear map, if it is that which translates, did
@@ -188,42 +202,32 @@ class Paravirt(Deprivileged):
             return False
         return self.paging.fill_linear(value, _PAGE_FAULTS[Cause(cause)])
 
-    def _deliver(self, h: Hart, cause: int, value: int) -> None:
-        if not self._started:
-            raise UnhandledExitError(
-                f"the guest traps before it has said where to: {cause_name(cause)}, value "
-                f"{value:#x}. (In mode paravirt kernels make hypercalls, see docs/vmm.md: this one "
-                "may have been built for other modes.)"
-            )
-        self._take_trap(cause, value)
-        self._set_satp(h)
-
-    @staticmethod
-    def _spend(h: Hart, clocks: int) -> None:
-        """Time passes, in which nothing retires."""
-        h.budget -= clocks
-        h.retire_end = (h.retire_end - clocks) & M64
+    def _deliver(self, h: Hart, reason: int, value: int) -> None:
+        """Answer an exit, and note it: a loop does that unless somebody looks on."""
+        if reason == HYPERCALL:
+            function = int(h.x[_A6])
+            self.note(REASONS[reason], function, _ACTIONS[function], _ECALL_INSTRUCTION)
+        elif reason == ECALL:
+            self.note(REASONS[reason], h.x[_A7], _DELIVERED, _ECALL_INSTRUCTION)
+        else:
+            self.note(REASONS[reason], value, _DELIVERED)
+        self._answer(reason)
 
     # --- Hypercalls --------------------------------------------------------------------------
 
+    def _call(self, h: Hart) -> None:
+        if h.x[_A7] == EXTENSION:
+            self._hypercall(h, int(h.x[_A6]))
+            self._spend(1)
+        else:
+            self.note(ExitReason.SBI, h.x[_A7], "answered by the VMM", _ECALL_INSTRUCTION)
+            self.execute(_ECALL_INSTRUCTION)
+
     def _hypercall(self, h: Hart, function: int) -> None:
-        if function == Call.RETURN and self._started:
-            self.note(ExitReason.HYPERCALL, function, "return from a trap", _ECALL)
-            self._return_from_trap()
-            self._set_satp(h)
-            return
-        if function == Call.WAIT and self._started:
-            self.note(ExitReason.HYPERCALL, function, "the virtual hart waits", _ECALL)
-            self._answer(h, SUCCESS, 0)
-            self._see_rings()
-            if not pending_interrupts(h) & h.mie:
-                h.stop_reason = STOP_WFI
-            request_poll(h)
-            return
         call = self._calls.get(function)
         if call is None or not (self._started or function == Call.START):
-            self.note(ExitReason.HYPERCALL, function, "no such hypercall", _ECALL)
-            self._answer(h, NOT_SUPPORTED, 0)
+            self.note(ExitReason.HYPERCALL, function, "no such hypercall", _ECALL_INSTRUCTION)
+            self._reply(h, NOT_SUPPORTED, 0)
             return
         try:
             error, value = call(int(h.x[_A0]), int(h.x[_A1]))
@@ -231,13 +235,13 @@ class Paravirt(Deprivileged):
         except RefusedError as refused:
             error, value = DENIED, refused.made
             action = f"refused: {refused}"
-        self.note(ExitReason.HYPERCALL, function, action, _ECALL)
-        self._answer(h, error, value)
+        self.note(ExitReason.HYPERCALL, function, action, _ECALL_INSTRUCTION)
+        self._reply(h, error, value)
         if self._started and self._page.enabled & 1:
             request_poll(h)
 
     @staticmethod
-    def _answer(h: Hart, error: int, value: int) -> None:
+    def _reply(h: Hart, error: int, value: int) -> None:
         h.x[_A0] = error & M64
         h.x[_A1] = value
         h.pc = (h.pc + 4) & M64
@@ -265,7 +269,7 @@ class Paravirt(Deprivileged):
             looked_at += TABLE_ENTRIES
             raise
         finally:
-            self._spend(self.hart, made)
+            self._spend(made)
             self.accounting.updates += made
             self.worked(looked_at // _AT_ONCE)
         return SUCCESS, made
@@ -287,21 +291,21 @@ class Paravirt(Deprivileged):
             if root:
                 paging.leave_root(root)
         self._roots = kernel, user
-        if kernel:
-            self._satp = [paging.register(user), paging.register(kernel)]
-        else:
-            self._satp = [paging.linear.register()] * 2
-        self._set_satp(self.hart)
+        self._translate()
         return SUCCESS, 0
 
-    def _set_satp(self, h: Hart) -> None:
-        """The virtual hart's satp, for those who look at it: the table that translates now."""
-        root = self._roots[0 if h.priv else 1]
-        if root:
-            mode = MODE_SV39 + self.paging.tables[root].level - 2
-            h.satp = put(root >> 12, SATP.MODE, mode)
-        else:
-            h.satp = 0
+    def _translate(self) -> None:
+        """The roots translate from now on, or the linear map."""
+        paging, translating = self.paging, self._translating
+        for priv, root in zip((S_MODE, U_MODE), self._roots, strict=True):
+            if root:
+                mode = MODE_SV39 + paging.tables[root].level - 2
+                translating.physical[priv] = paging.register(root)
+                translating.virtual[priv] = put(root >> 12, SATP.MODE, mode)
+            else:
+                translating.physical[priv] = paging.linear.register()
+                translating.virtual[priv] = 0
+        self._show_root()
 
     def _yield(self, _: int, __: int) -> Result:
         self.on_yield()

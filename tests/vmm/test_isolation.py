@@ -18,7 +18,7 @@ from rvemu.vmm.host import ENTER_U, VMM_BASE, Host
 from rvemu.vmm.monitor import MANY_EXITS
 from rvemu.vmm.rounds import ANSWER_CLOCKS, EXIT_CLOCKS, QUANTUM, cost, run_in_turns
 from rvemu.vmm.trap_and_emulate import TrapAndEmulate
-from rvemu.vmm.virtual_machine import EMULATE, Run, VirtualMachine
+from rvemu.vmm.virtual_machine import EMULATE, PARAVIRT, Run, VirtualMachine
 from tests.assembler import (
     A0,
     A1,
@@ -423,14 +423,15 @@ def test_a_device_without_end_works_in_its_guest_s_own_time(mode: str) -> None:
     assert 0 < EXIT_CLOCKS * (device.moved >> 16) < most
 
 
-def test_exits_count_for_what_they_cost() -> None:
+@pytest.mark.parametrize("mode, answered", [(CLASSIC, 70_000), (PARAVIRT, 20_000)])
+def test_exits_count_for_what_they_cost(mode: str, answered: int) -> None:
     """Those that are answered at once cost little, those that come to Python as much as an access
     to a device."""
     path, sbi = bundled("syscalls")
-    machine, _ = virtual_machine(CLASSIC, path, sbi=sbi)
+    machine, _ = virtual_machine(mode, path, sbi=sbi)
     assert machine.run().passed
     accounting = machine.accounting
-    assert accounting.answered > 70_000 > 500 * (accounting.total - accounting.answered)
+    assert accounting.answered > answered > 300 * (accounting.total - accounting.answered)
     work = cost(machine) - machine.machine.now
     rest = accounting.total - accounting.answered + machine.machine.host_work
     assert work == ANSWER_CLOCKS * accounting.answered + EXIT_CLOCKS * rest

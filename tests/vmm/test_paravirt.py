@@ -456,7 +456,8 @@ def test_both_engines_do_the_same() -> None:
         machine.load(kernel.elf())
         machine.run(1000)
         ram = machine.machine.board.ram
-        states.append((visible(machine.machine.hart.state), ram.read(SHARED, 4096)))
+        state = visible(machine.machine.hart.state)
+        states.append((state, ram.read(SHARED, 4096), machine.accounting.exits))
         assert len(traps(machine)) > 3
     assert states[0] == states[1]
 

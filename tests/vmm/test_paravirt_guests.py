@@ -4,9 +4,9 @@ import pytest
 
 from rvemu.guests import expected_output
 from rvemu.virtualizable import QUIRKS
-from rvemu.vmm.exits import ExitReason
+from rvemu.vmm.exits import Exit, ExitReason
 from rvemu.vmm.virtual_machine import MODES, PARAVIRT, VirtualMachine
-from tests.vmm.programs import Output, bundled, virtual_machine
+from tests.vmm.programs import Output, bundled, virtual_machine, visible
 
 GUESTS = ("tinyos-pv", "syscalls", "processes", "pager", "timeslice", "faults")
 
@@ -40,3 +40,28 @@ def test_a_hart_that_is_not_virtualizable_runs_it() -> None:
     """What sensitive instructions do in U-mode does not matter: its kernel executes none."""
     _, output = run("timeslice", PARAVIRT, quirks=sum(set(QUIRKS.values())))
     assert bytes(output) == expected_output("timeslice")
+
+
+@pytest.mark.parametrize("guest", ["faults", "processes", "timeslice"])
+def test_exits_that_are_answered_at_once_are_exits_like_others(guest: str) -> None:
+    """While exits are traced, each comes to the VMM in Python: as many, for the same reasons, and
+    nothing that is counted differs."""
+    path, sbi = bundled(guest)
+    found = []
+    for traced in (False, True):
+        machine, output = virtual_machine(PARAVIRT, path, sbi=sbi)
+        seen: list[Exit] = []
+        machine.trace = seen.append if traced else None
+        assert machine.run(100_000_000).passed
+        accounting, ram = machine.accounting, machine.machine.board.ram
+        memory = hash(ram.read(ram.base, ram.size))
+        found.append(
+            (
+                (bytes(output), visible(machine.machine.hart.state), memory),
+                accounting.exits,
+                (accounting.entries, accounting.direct, accounting.switches, accounting.fills),
+            )
+        )
+        assert len(seen) == (accounting.total if traced else 0)
+        assert (accounting.answered == 0) == traced
+    assert found[0] == found[1]

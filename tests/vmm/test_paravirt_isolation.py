@@ -288,3 +288,18 @@ def test_any_hypercalls_keep_the_rules(seed: int) -> None:
     assert entry_code(host) == code
     for victim in (machines[0], machines[2]):
         assert victim.machine.board.ram.read(BASE, MEMORY) == b"\x5a" * MEMORY
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_who_looks_on_sees_what_happens_to_others_too(seed: int) -> None:
+    """What is answered in native code does what is done where exits are traced."""
+    elf, found = anything(seed).elf(), []
+    for traced in (False, True):
+        machine = VirtualMachine(PARAVIRT, memory=MEMORY, output=lambda _: None)
+        machine.load(elf)
+        machine.trace = (lambda _: None) if traced else None
+        machine.run(20_000)
+        ram = machine.machine.board.ram
+        state = visible(machine.machine.hart.state), hash(ram.read(BASE, MEMORY))
+        found.append((state, machine.accounting.exits, machine.accounting.entries))
+    assert found[0] == found[1]
