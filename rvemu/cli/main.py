@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 import rvemu
+from rvemu.cli.qemu import in_our_spelling
 from rvemu.errors import RvemuError
 
 COMMANDS = (
@@ -73,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     command = next((word for word in words if word in COMMANDS), None)
     try:
-        arguments = build_parser(command).parse_args(words)
+        arguments = build_parser(command).parse_args(in_our_spelling(words))
         status: int = arguments.execute(arguments)
         if sys.stdout is not None:
             sys.stdout.flush()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from rvemu.cli.qemu import in_our_spelling
 from rvemu.cli.run import exit_status
 from tests.cli.command import Run
 from tests.elf_builder import E_CLASS, E_MACHINE, Elf, Load, patched
@@ -106,6 +107,17 @@ def test_memory_and_harts(rvemu: Run, guest: Guest) -> None:
     )
     name = guest(op("bne", rs1="a0", rs2="zero", imm=8) + SPIN + ending)
     assert rvemu("run", "-m", "128M", "--smp", "2", name).returncode == 6
+
+
+def test_options_as_qemu_has_them(rvemu: Run, guest: Guest) -> None:
+    """With one dash, as QEMU's users type what both have."""
+    name = guest(put("x") + exit_with(7))
+    done = rvemu("run", "-no-reboot", "-bios", "none", "-kernel", name, "-m", "16M", "-smp", "2")
+    assert (done.stdout, done.returncode) == ("x", 7)
+
+
+def test_words_for_gdb_are_left_as_they_are() -> None:
+    assert in_our_spelling(["debug", "-s", "--", "-d", "-kernel"])[2:] == ["--", "-d", "-kernel"]
 
 
 def test_an_isa_without_what_the_guest_uses(rvemu: Run, guest: Guest) -> None:
@@ -330,6 +342,9 @@ def test_bad_images(rvemu: Run, tmp_path: Path, content: bytes, words: str) -> N
         (["run", "--signature", "s", "good.elf"], "begin_signature"),
         (["run", "--append", "caf\u00e9", "good.elf"], "ASCII"),
         (["run", "--colour", "good.elf"], "--colour"),
+        (["run", "-M", "virt", "-nographic", "good.elf"], "-M: the board is `virt`; -nographic: "),
+        (["run", "--device", "virtio-net-device", "good.elf"], "-device: --drive, --netdev"),
+        (["run", "-smp", "0", "good.elf"], "1 to 64"),
         (["fly"], "'fly'"),
         ([], "COMMAND"),
         (["dts", "-m", "x"], "not a size"),
