@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import shlex
 import stat
 import tempfile
 from collections.abc import Sequence
@@ -28,15 +29,16 @@ _ZEROS = bytes(_CHUNK)
 #: How an overlay is divided.
 CLUSTER = 4096
 
-# How images of other formats begin.
+# How images of other formats begin, and what makes raw ones of them.
+_CONVERT = "qemu-img convert -O raw {0} disk.img"
 _FOREIGN = {
-    b"QFI\xfb": "qcow2",
-    b"KDMV": "vmdk",
-    b"vhdxfile": "vhdx",
-    b"conectix": "vpc",
-    b"\x1f\x8b": "gzip",
-    b"\xfd7zXZ": "xz",
-    b"\x28\xb5\x2f\xfd": "zstd",
+    b"QFI\xfb": ("qcow2", _CONVERT),
+    b"KDMV": ("vmdk", _CONVERT),
+    b"vhdxfile": ("vhdx", _CONVERT),
+    b"conectix": ("vpc", _CONVERT),
+    b"\x1f\x8b": ("gzip", "gzip -dc {0} > disk.img"),
+    b"\xfd7zXZ": ("xz", "xz -dc {0} > disk.img"),
+    b"\x28\xb5\x2f\xfd": ("zstd", "zstd -dc {0} > disk.img"),
 }
 
 
@@ -109,7 +111,7 @@ class DriveOptions:
         if image_format != "raw":
             raise options.error(
                 f"format={image_format} is not supported",
-                f"qemu-img convert -O raw {file} disk.img, and format=raw",
+                f"{_CONVERT.format(shlex.quote(file))}, and format=raw",
             )
         interface = options.take("if", "virtio")
         if interface not in ("virtio", "none"):
@@ -238,9 +240,12 @@ def _check_image(descriptor: int, file: str) -> int:
 def _check_format(descriptor: int, file: str) -> None:
     """Refuse images that are not raw."""
     start = os.pread(descriptor, 8, 0)
-    for magic, name in _FOREIGN.items():
+    for magic, (name, convert) in _FOREIGN.items():
         if start.startswith(magic):
-            raise RvemuError(f"drive {file}: is a {name} file, and only raw images are supported")
+            raise RvemuError(
+                f"drive {file}: is a {name} file, and only raw images are supported: "
+                f"`{convert.format(shlex.quote(file))}` makes one"
+            )
 
 
 def _span(options: DriveOptions, image_size: int) -> range:

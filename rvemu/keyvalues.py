@@ -66,7 +66,7 @@ class Options:
     def finish(self) -> None:
         """Refuse the keys that nobody has taken."""
         for key, _ in self._pairs:
-            raise self.error(f"there is no option '{key}'", "leave it out")
+            raise self.error(f"there is no option '{key}'", "the rest without it")
 
     def error(self, what: str, right: str) -> RvemuError:
         """What is wrong with the option, and what would be right."""

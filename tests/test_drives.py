@@ -178,7 +178,7 @@ def test_images_that_are_none(tmp_path):
         opened(empty)
     foreign = tmp_path / "disk.qcow2"
     foreign.write_bytes(b"QFI\xfb" + bytes(1000))
-    with pytest.raises(RvemuError, match="is a qcow2 file"):
+    with pytest.raises(RvemuError, match=r"is a qcow2 file.*`qemu-img convert -O raw"):
         opened(foreign)
 
 
