@@ -193,6 +193,7 @@ class Scheduler:
         the engine back (False)."""
         state = self.harts[number]
         state.clock_end = self._clock + state.budget
+        self._sleeps.pop(number, None)  # the next one will be another
         self._running = state
         hooks = self.hooks
         try:
