@@ -15,7 +15,7 @@ from rvemu.hart.state import M_MODE, PASS_NONE, S_MODE, Hart
 from rvemu.lang import M64, U1, U64, get, i64, put, u64
 
 # What the hart must have for the VMM, whatever its guests have.
-NEEDED = Ext.H | Ext.S | Ext.U | Ext.SV39 | Ext.SV48 | Ext.SV57 | Ext.ZICNTR | Ext.ZICSR
+NEEDED = Ext.H | Ext.S | Ext.U | Ext.SV39 | Ext.ZICSR
 
 # The hart's clock is the guest's, and this many ticks more: so that the way into a guest, which
 # comes before the guest's first instruction, has a time as well.

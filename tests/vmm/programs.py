@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rvemu.devices.virtio.device import VirtioDevice
 from rvemu.guests import find_guest, list_guests
+from rvemu.hart.extensions import DEFAULT_ISA
 from rvemu.hart.state import Hart
 from rvemu.vmm.host import Host
 from rvemu.vmm.virtual_machine import VirtualMachine
@@ -32,6 +33,7 @@ def virtual_machine(
     quirks: int = 0,
     patch: bool = False,
     engine: str = "native",
+    isa: str = DEFAULT_ISA,
     devices: Sequence[VirtioDevice] = (),
 ) -> tuple[VirtualMachine, Output]:
     """A virtual machine with a guest loaded, and what it will print."""
@@ -46,6 +48,7 @@ def virtual_machine(
         quirks=quirks,
         patch=patch,
         engine=engine,
+        isa=isa,
     )
     for device in devices:
         machine.machine.plug(device)

@@ -3,8 +3,10 @@ time, and so is memory (Popek and Goldberg's *equivalence*, timing included)."""
 
 import pytest
 
+from rvemu.hart.fields import MSTATUS, SATP
 from rvemu.vmm.exits import Exit
 from rvemu.vmm.virtual_machine import EMULATE
+from tests.assembler import A0, A1, S0, T5, ZERO, Assembler
 from tests.vmm.privileged_programs import PrivilegedProgram
 from tests.vmm.programs import DIRECT, virtual_machine, visible
 
@@ -26,6 +28,28 @@ def test_the_same_state_at_any_time(seed: int, mode: str) -> None:
         assert not different
     ram = real.machine.board.ram
     assert ram.read(ram.base, ram.size) == virtual.machine.board.ram.read(ram.base, ram.size)
+
+
+@pytest.mark.parametrize("mode", DIRECT)
+@pytest.mark.parametrize("isa", ["rv64ima_zicsr_sv39", "rv64ima_zicsr_zicntr_sv48"])
+def test_a_guest_has_no_more_than_its_isa_string_names(isa: str, mode: str) -> None:
+    """In S-mode as well, where mode hardware lets the hart itself execute accesses of CSRs."""
+    p = Assembler(0x8000_0000)
+    p.csr_set("pmpaddr0", -1).csr_set("pmpcfg0", 0x1F).la(T5, "nothing_mapped").csrw("mtvec", T5)
+    p.li(T5, 1 << MSTATUS.MPP.low).csrs("mstatus", T5)
+    p.la(T5, "supervisor").csrw("mepc", T5).op("mret").align(4).label("supervisor")
+    p.csr_set("scounteren", -1)
+    for mode_field in (11, 10, 9, 8):
+        p.csr_set("satp", mode_field << SATP.MODE.low).op("addi", rd=S0, rs1=S0, imm=1)
+    p.align(4).label("nothing_mapped").csrr(A0, "satp").csrr(A1, "mcause")
+    p.label("end").jal(ZERO, "end")
+    found = []
+    for each in (EMULATE, mode):
+        machine, _ = virtual_machine(each, p.elf(), memory=4 << 20, isa=isa)
+        machine.run(500)
+        assert machine.machine.hart["pc"] == machine.machine.symbol("end")
+        found.append(visible(machine.machine.hart.state))
+    assert found[0] == found[1]
 
 
 @pytest.mark.parametrize("mode", DIRECT)
