@@ -15,7 +15,7 @@ from rvemu.hart.exceptions import Cause
 from rvemu.hart.fields import HGATP, MSTATUS
 from rvemu.hart.pmp import pmp_permissions
 from rvemu.hart.state import M_MODE, S_MODE, STOP_OWNED, STOP_WFI, Hart, Shared
-from rvemu.hart.walk import WRITE_TABLE
+from rvemu.hart.walk import READ_TABLE, WRITE_TABLE
 from rvemu.lang import put
 from rvemu.memory import PAGE_SIZE
 from rvemu.vmm.control import ControlStructure
@@ -31,6 +31,7 @@ _GUEST_PAGE_FAULTS = {
     Cause.LOAD_GUEST_PAGE_FAULT: READ,
     Cause.STORE_GUEST_PAGE_FAULT: WRITE,
 }
+_TABLE_ACCESSES = {READ_TABLE: READ, WRITE_TABLE: WRITE}
 
 
 class Hardware(TrapAndEmulate):
@@ -109,8 +110,9 @@ class Hardware(TrapAndEmulate):
 
     def _g_stage_fault(self, address: int, cause: int, instruction: int) -> None:
         """A guest-physical address is not mapped for what the guest wants of it. instruction:
-        htinst, which tells when it is the hart that wants to set A or D in the guest's tables."""
-        needed = WRITE if instruction == WRITE_TABLE else _GUEST_PAGE_FAULTS[Cause(cause)]
+        htinst, which tells when it is the hart that wants to walk the guest's tables, or to set A
+        or D there."""
+        needed = _TABLE_ACCESSES.get(instruction, _GUEST_PAGE_FAULTS[Cause(cause)])
         granted = self._granted(address & PAGE_MASK, PAGE_SIZE)
         if granted & needed != needed:
             self.note(ExitReason.MMIO, address, "executed by the model, on virtual devices")

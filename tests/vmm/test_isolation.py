@@ -9,6 +9,7 @@ from rvemu.devices.virtio.device import WORK_LIMIT, VirtioDevice
 from rvemu.devices.virtio.mmio import Status
 from rvemu.errors import RvemuError
 from rvemu.guests import expected_output
+from rvemu.hart.exceptions import Cause
 from rvemu.hart.extensions import DEFAULT_ISA, parse_isa
 from rvemu.hart.fields import MENVCFG, MSTATUS, PTE
 from rvemu.hart.state import Shared
@@ -166,6 +167,16 @@ def accessed_bits_beside_tohost(a: Attack) -> None:
     a.touch(WINDOW).touch(BANK)
 
 
+def tables_to_be_executed_alone(a: Attack) -> None:
+    """PMP lets S-mode execute its last table, but not load from it: what it maps can't be found,
+    neither to be loaded from nor to be executed."""
+    a.csr_set("pmpaddr1", -1).csr_set("pmpaddr0", LAST >> 2 | 0x1FF).csr_set("pmpcfg0", 0x1F1C)
+    a.csr_set("medeleg", 1 << Cause.INSTRUCTION_ACCESS_FAULT)
+    a.paging(PAGE >> 2 | _LEAF | PTE.X.mask)
+    a.touch(WINDOW).la(A0, "refused").csrw("stvec", A0).li(A0, WINDOW).op("jalr", rs1=A0)
+    a.align(4).label("refused")
+
+
 def tables_that_are_code(a: Attack) -> None:
     """A table is executed, and changed."""
     a.put(LAST + 0x800, encode("jalr", rs1=RA))
@@ -228,6 +239,7 @@ ATTACKS: dict[str, Callable[[Attack], None]] = {
         protection_changed_under_mprv,
         tables_that_protection_cuts,
         accessed_bits_beside_tohost,
+        tables_to_be_executed_alone,
         tables_that_are_code,
         odd_address_spaces,
         words_of_the_host,
