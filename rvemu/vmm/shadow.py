@@ -195,7 +195,6 @@ class Shadows:
         entries = h.walked[: h.walked_count]
         if h.walked_update:
             self._set_status(address, access, priv)
-            self._look_again(entries[-1])
         stores = access == LOAD and found.attributes & MAY_STORE and granted & WRITE
         try:
             if self._made >= MOST_ENTRIES:
@@ -259,10 +258,12 @@ class Shadows:
         frame = physical & PAGE_MASK
         if not self._monitor.in_ram(frame):
             return  # a table in ROM does not change
+        content = self._read(frame)
         known = self.frames.get(frame)
         if known is None:
-            known = self.frames[frame] = Frame(self._read(frame))
+            known = self.frames[frame] = Frame(content)
             self._protect(frame)
+        known.content = content  # walks may have set A and D, which nobody was told
         known.stores = 0
         known.dependents.setdefault((physical & 0xFFF) >> 3, set()).add((view, address))
 
@@ -316,12 +317,6 @@ class Shadows:
                 words[index] = 0
                 self._host.stale = True
                 self._accounting.zaps += 1
-
-    def _look_again(self, physical: int) -> None:
-        """A walk has set A or D in an entry, which takes nothing away."""
-        frame = self.frames.get(physical & PAGE_MASK)
-        if frame is not None:
-            frame.content = self._read(physical & PAGE_MASK)
 
     def _read(self, frame: int) -> bytes:
         return self._monitor.read_page(frame)

@@ -177,6 +177,18 @@ def tables_to_be_executed_alone(a: Attack) -> None:
     a.align(4).label("refused")
 
 
+def dirty_bits_that_firmware_sets(a: Attack) -> None:
+    """D is set by a store of firmware's, with MPRV, in a table that is known by then; and cleared
+    again."""
+    second, clean = WINDOW + 4096, (PAGE + 4096) >> 2 | _LEAF & ~PTE.D.mask
+    a.jal(ZERO, "start").label("firmware").li(T5, MSTATUS.MPRV.mask).csrs("mstatus", T5)
+    a.put(second, 1).jal(ZERO, "return").label("start")
+    a.csr_set("menvcfg", MENVCFG.ADUE.mask).put(LAST + 8, clean)
+    a.paging(PAGE >> 2 | _LEAF)
+    a.touch(WINDOW).op("ecall").li(A0, second).op("ld", rd=A1, rs1=A0, imm=0)
+    a.put(LAST + 8, clean).op("sfence.vma").touch(second)
+
+
 def tables_that_are_code(a: Attack) -> None:
     """A table is executed, and changed."""
     a.put(LAST + 0x800, encode("jalr", rs1=RA))
@@ -240,6 +252,7 @@ ATTACKS: dict[str, Callable[[Attack], None]] = {
         tables_that_protection_cuts,
         accessed_bits_beside_tohost,
         tables_to_be_executed_alone,
+        dirty_bits_that_firmware_sets,
         tables_that_are_code,
         odd_address_spaces,
         words_of_the_host,
