@@ -2,9 +2,10 @@
 
 A hart that runs is stuck if it proves so: its registers and CSRs, and all memory that it has
 written meanwhile, become what they were before; it looked at nothing that changes by itself
-(devices, counters, pending interrupts); and no interrupt can come that it would take. What follows
-is then the same again, for ever. A machine is stuck if all its harts are, or wait for interrupts
-that nobody raises. So a guest that makes progress, however slowly, is never called stuck.
+(devices, counters, pending interrupts), and asked nothing of the host; and no interrupt can come
+that it would take. What follows is then the same again, for ever. A machine is stuck if all its
+harts are, or wait for interrupts that nobody raises. So a guest that makes progress, however
+slowly, is never called stuck.
 
 To see this, harts are stepped for a few hundred instructions now and then.
 """
@@ -186,11 +187,14 @@ class StuckDetector:
         return None
 
     def _note(self, h: Hart, decoded: "Decoded", loop: Loop, written: dict[int, int]) -> bool:
-        """Note what an instruction is about to write. False if it looks at what may change."""
+        """Note what an instruction is about to write. False if it looks at what may change, or
+        calls firmware that is the host's, which may do anything."""
         from rvemu.observe import data_host
 
         csr = decoded.csr
         if csr is not None and (csr in _VOLATILE or csr == _PENDING_GUEST):
+            return False
+        if decoded.instruction.name == "ecall" and h.owned_levels and h.priv != U_MODE:
             return False
         use = decoded.memory
         if use is None or not use.stores:
