@@ -144,6 +144,12 @@ class Machine:
         #: Which physical address is meant by one that page tables give. (A paravirtual guest's have
         #: the addresses of the machine that it runs on.)
         self.guest_physical: Callable[[int], int] = lambda address: address
+        #: The privilege whose permissions page tables give to the harts, if it is not their own. (A
+        #: paravirtual guest's kernel has its memory as processes have.)
+        self.translated_as: int | None = None
+        #: Whether the host may write to a byte of memory by itself, given its address in this
+        #: process; if it does that at all.
+        self.changes_by_itself: Callable[[int], bool] | None = None
         self.htif: Htif | None = None
         self.virtio_console: VirtioConsole | None = None
         #: What was loaded.

@@ -243,7 +243,7 @@ def _disassemble(monitor: Monitor, words: list[str]) -> str:
     address = monitor.value(words[0]) if words else hart.pc
     lines = []
     for _ in range(monitor._count(words[1:], 8, _MAX_LINES)):
-        raw = fetch_bits(hart.state, address)
+        raw = fetch_bits(hart.state, address, machine.translated_as)
         mark = "=>" if address == hart.pc else "  "
         if raw is None:
             lines.append(f"{mark} {machine.lookup(address)}: can't be fetched")

@@ -76,14 +76,16 @@ class Decoded:
 
 
 class Decoder:
-    """Decodes the instructions that harts are about to execute, each once."""
+    """Decodes the instructions that harts are about to execute, each once. priv: as of
+    `fetch_bits`."""
 
-    def __init__(self) -> None:
+    def __init__(self, priv: int | None = None) -> None:
+        self._priv = priv
         self._known: dict[tuple[int, int], Decoded] = {}
 
     def at(self, h: Hart, address: int) -> Decoded | None:
         """The instruction at a virtual address; None where it can't be fetched."""
-        raw = fetch_bits(h, address)
+        raw = fetch_bits(h, address, self._priv)
         if raw is None:
             return None
         key = (raw, int(h.extensions))
@@ -113,12 +115,13 @@ def _decode(h: Hart, raw: int) -> Decoded:
 
 
 # --- Finding what is in memory -----------------------------------------------------------------
-# The TLBs, where they hold the page, know faster what a walk would find.
+# The TLBs, where they hold the page, know faster what a walk would find. priv: whose permissions
+# count in tables, if not those of the hart's own privilege.
 
 
-def fetch_bits(h: Hart, address: int) -> int | None:
+def fetch_bits(h: Hart, address: int, priv: int | None = None) -> int | None:
     """The bits of the instruction at a virtual address; None where it can't be fetched."""
-    host = _fetch_host(h, address)
+    host = _fetch_host(h, address, priv)
     if not host:
         return None
     low = host_load16(host)
@@ -126,26 +129,26 @@ def fetch_bits(h: Hart, address: int) -> int | None:
         return low
     if address & 0xFFF <= 4096 - 4:
         return host_load32(host)
-    host = _fetch_host(h, (address + 2) & M64)
+    host = _fetch_host(h, (address + 2) & M64, priv)
     return low | host_load16(host) << 16 if host else None
 
 
-def _fetch_host(h: Hart, address: int) -> int:
+def _fetch_host(h: Hart, address: int, priv: int | None) -> int:
     i = h.ftlb_base + ((address >> 12) & (FETCH_ENTRIES - 1)) * 4
     if h.ftlb[i + FETCH_TAG] == address & PAGE_MASK:
         return int(address + h.ftlb[i + FETCH_ADDEND]) & M64
-    return _walk(h, address, FETCH)
+    return _walk(h, address, FETCH, priv)
 
 
-def data_host(h: Hart, address: int) -> int:
+def data_host(h: Hart, address: int, priv: int | None = None) -> int:
     """The host address of a byte that the hart may load at a virtual address; 0 if there is no
     such memory."""
     i = h.dtlb_base + ((address >> 12) & (DATA_ENTRIES - 1)) * 4
     if h.dtlb[i + LOAD_TAG] == address & PAGE_MASK:
         return int(address + h.dtlb[i + ADDEND]) & M64
-    return _walk(h, address, LOAD) or _walk(h, address, STORE)
+    return _walk(h, address, LOAD, priv) or _walk(h, address, STORE, priv)
 
 
-def _walk(h: Hart, address: int, access: int) -> int:
-    physical = explain(h, address, access).physical
+def _walk(h: Hart, address: int, access: int, priv: int | None) -> int:
+    physical = explain(h, address, access, priv).physical
     return find_region(h, physical, 1) if physical is not None else 0

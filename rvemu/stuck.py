@@ -151,7 +151,7 @@ class StuckDetector:
         from rvemu.observe import Decoder
 
         machine = self._machine
-        decoder = self._decoder = self._decoder or Decoder()
+        decoder = self._decoder = self._decoder or Decoder(machine.translated_as)
         h = machine.harts[number].state
         anchor, anchored_at, distance = _fingerprint(h), 0, 1
         loop = Loop(number, MODE_NAMES[h.priv, h.v])
@@ -197,12 +197,19 @@ class StuckDetector:
         if decoded.instruction.name == "ecall" and h.owned_levels and h.priv != U_MODE:
             return False
         use = decoded.memory
-        if use is None or not use.stores:
+        if use is None:
             return True
-        address = decoded.address(h)
+        machine, address = self._machine, decoded.address(h)
+        priv, changes = machine.translated_as, machine.changes_by_itself
+        if use.loads and changes is not None:
+            ends = address, address + use.size - 1
+            if any(changes(data_host(h, end, priv)) for end in ends):
+                return False
+        if not use.stores:
+            return True
         loop.stores.append(address)
         for n in range(use.size):
-            host = data_host(h, address + n)
+            host = data_host(h, address + n, priv)
             if host:
                 written.setdefault(host, ctypes.string_at(host, 1)[0])
         return True

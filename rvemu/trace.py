@@ -140,7 +140,7 @@ class CommitTrace:
     def __init__(self, machine: Machine, write: Write) -> None:
         self._machine = machine
         self._write = write
-        self._decoder = Decoder()
+        self._decoder = Decoder(machine.translated_as)
         symbols = machine.image
         self._spaces: dict[int, tuple[int, ...]] = {}
         self._text = lru_cache(1 << 14)(lambda raw, pc: disassemble(raw, pc, symbols))
@@ -239,7 +239,7 @@ class CommitTrace:
         return "".join(parts)
 
     def _stored(self, h: Hart, size: int) -> str:
-        host = data_host(h, self._address)
+        host = data_host(h, self._address, self._machine.translated_as)
         if not host:
             return "?"
         return _hex(

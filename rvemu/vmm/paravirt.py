@@ -33,6 +33,7 @@ from rvemu.vmm.hypercalls import (
     UPDATE,
     Call,
 )
+from rvemu.vmm.monitor import PAGE_MASK
 from rvemu.vmm.paravirt_loop import answer, reason_of, run_paravirtual
 from rvemu.vmm.rings import BlockRing, ConsoleRing
 from rvemu.vmm.sbi import DENIED, INVALID_PARAM, NOT_SUPPORTED, SUCCESS, UnhandledExitError
@@ -144,6 +145,11 @@ class Paravirt(Deprivileged):
         """The guest-physical address that a physical one in the guest's tables stands for."""
         guest = address - self.to_physical
         return guest if self.in_ram(guest) else address
+
+    def is_shared(self, host_address: int) -> bool:
+        """Whether the VMM writes by itself where the guest's memory is in the host's process."""
+        address = host_address - self.host_address + self.ram_base
+        return address & PAGE_MASK in self.paging.shared
 
     # --- Direct execution --------------------------------------------------------------------
 

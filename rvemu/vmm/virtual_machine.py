@@ -10,7 +10,7 @@ from rvemu.devices.virtio.block import Block
 from rvemu.drives import Drive
 from rvemu.errors import RvemuError
 from rvemu.hart.extensions import DEFAULT_ISA, Ext, isa_string, parse_isa
-from rvemu.hart.state import Hart, Shared
+from rvemu.hart.state import U_MODE, Hart, Shared
 from rvemu.loader import Image, load_elf
 from rvemu.machine import Machine, Outcome, Reason
 from rvemu.vmm.accounting import Accounting
@@ -146,6 +146,8 @@ class VirtualMachine:
         monitor.send, monitor.receive = self.firmware.send, receive
         monitor.worked = self.machine.worked
         self.machine.guest_physical = monitor.guest_physical
+        self.machine.translated_as = U_MODE
+        self.machine.changes_by_itself = monitor.is_shared
         self.machine.hooks.between.append(monitor.take_input)
 
     def _chain(self, first: Callable[[int, int], None] | None) -> Callable[[int, int], None] | None:

@@ -7,6 +7,8 @@ from rvemu.errors import RvemuError
 from rvemu.guests import find_guest
 from rvemu.hart.extensions import DEFAULT_ISA, parse_isa
 from rvemu.lang import M64
+from rvemu.monitor import Monitor
+from rvemu.trace import CommitTrace
 from rvemu.vmm import sbi
 from rvemu.vmm.exits import Exit
 from rvemu.vmm.host import Host
@@ -563,6 +565,18 @@ def test_traps_are_traced() -> None:
     machine.run(20_000)
     assert seen == [BREAKPOINT, ECALL_U]
     assert len(traps(machine)) == 2
+
+
+def test_instructions_of_a_kernel_with_tables_can_be_seen() -> None:
+    """Its pages are a process's, in tables that have physical addresses."""
+    machine = VirtualMachine(PARAVIRT, memory=MEMORY)
+    machine.load(Kernel().paging().label("here").put(PAGE, 0x77).elf())
+    lines: list[str] = []
+    CommitTrace(machine.machine, lines.append)
+    machine.run(5000)
+    assert any("@here" in line and "0 S " in line for line in lines)
+    assert any("sd" in line and f"{PAGE:#x}" in line for line in lines)
+    assert "<end>: 0000006f  j" in Monitor(machine.machine).execute("disas end 1")
 
 
 def test_a_small_share_of_the_vmm_s_memory_is_enough() -> None:

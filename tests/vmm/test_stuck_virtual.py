@@ -1,13 +1,18 @@
 """Virtual machines that are stuck are said to be; those that are not, never."""
 
+import re
+
 import pytest
 
+from rvemu.clock import CLOCKS_PER_TICK
 from rvemu.machine import Reason
 from rvemu.vmm import sbi
-from rvemu.vmm.virtual_machine import TRANSPARENT, VirtualMachine
-from tests.assembler import A0, A7, ZERO, Assembler
-from tests.vmm.paravirtual_programs import BASE
+from rvemu.vmm.hypercalls import CONSOLE_INPUT, CONSOLE_OUTPUT, EXTENSION, Call
+from rvemu.vmm.virtual_machine import PARAVIRT, TRANSPARENT, VirtualMachine
+from tests.assembler import A0, A6, A7, S10, ZERO, Assembler
+from tests.vmm.paravirtual_programs import BASE, MEMORY, RING, SHARED, WORD, Kernel
 from tests.vmm.programs import virtual_machine
+from tests.vmm.test_paravirt import set_timer
 
 LIMIT = 100_000
 
@@ -26,6 +31,12 @@ def run(machine: VirtualMachine) -> tuple[Reason, str]:
     return outcome.reason, outcome.detail
 
 
+def paravirtual(kernel: Kernel) -> VirtualMachine:
+    machine = VirtualMachine(PARAVIRT, memory=MEMORY, output=lambda _: None)
+    machine.load(kernel.elf())
+    return machine
+
+
 # --- Calls of firmware ---------------------------------------------------------------------------
 
 
@@ -37,3 +48,55 @@ def test_who_prints_for_ever_by_firmware(mode: str) -> None:
     assert run(machine)[0] is Reason.CONDITION
     assert machine.machine.stuck._looks > 0
     assert len(output) > 10_000
+
+
+# --- Paravirtual kernels -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("paging", [False, True])
+def test_a_kernel_that_loops(paging: bool) -> None:
+    kernel = Kernel()
+    reason, detail = run(paravirtual(kernel.paging() if paging else kernel))
+    assert reason is Reason.STUCK
+    assert re.fullmatch(
+        "hart 0 loops forever at 0x[0-9a-f]+ <end> in S-mode, with interrupts disabled", detail
+    )
+
+
+def test_a_kernel_that_waits_for_an_event_that_none_raises() -> None:
+    """Though it would take it."""
+    reason, detail = run(paravirtual(Kernel().paging().shared("enabled", 1)))
+    assert reason is Reason.STUCK
+    assert detail.endswith("<end> in S-mode, and no interrupt that it would take will come")
+
+
+def test_a_kernel_that_can_not_be_entered() -> None:
+    reason, detail = run(paravirtual(Kernel().paging().shared("entry", 8).op("ebreak")))
+    assert reason is Reason.STUCK
+    assert "hart 0 traps forever at 0x8 in S-mode: instruction page fault" in detail
+
+
+def test_a_kernel_that_looks_whether_it_is_time() -> None:
+    """The VMM writes that to the shared page, whether events are enabled or not."""
+    kernel = set_timer(Kernel().paging(), 500).li(S10, SHARED).label("look")
+    kernel.op("ld", rd=A0, rs1=S10, imm=WORD["timer"]).branch("beq", A0, ZERO, "look")
+    machine = paravirtual(kernel)
+    reason, detail = run(machine)
+    assert machine.machine.now > 500 * CLOCKS_PER_TICK
+    assert reason is Reason.STUCK
+    assert "<end>" in detail  # and not before
+
+
+def test_a_kernel_that_looks_for_input() -> None:
+    kernel = Kernel().paging().call(Call.CONSOLE, RING)
+    kernel.li(S10, RING + CONSOLE_INPUT + CONSOLE_OUTPUT)
+    kernel.label("look").op("lw", rd=A0, rs1=S10, imm=4).branch("beq", A0, ZERO, "look")
+    machine = paravirtual(kernel)
+    assert run(machine)[0] is Reason.CONDITION
+    machine.machine.board.uart.receive(b"x")
+    assert "<end>" in run(machine)[1]
+
+
+def test_a_kernel_that_makes_hypercalls_for_ever() -> None:
+    kernel = Kernel().paging().label("again").li(A0, 0).li(A6, Call.NOTIFY).li(A7, EXTENSION)
+    assert run(paravirtual(kernel.op("ecall").jal(ZERO, "again")))[0] is Reason.CONDITION
