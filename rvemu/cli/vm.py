@@ -367,7 +367,8 @@ def _run_several(arguments: argparse.Namespace, guests: list[Guest]) -> int:
         for machine, guest in zip(machines, guests, strict=True):
             guest.load(machine)
         if arguments.gdb is None:
-            runs = run_in_turns(machines, shares, arguments.max_instructions, finished)
+            limit = arguments.max_instructions
+            runs = run_in_turns(machines, shares, limit, finished, detect_stuck=limit is None)
         else:
             runs = _debug_several(arguments, machines, guests, shares)
     for output in outputs:

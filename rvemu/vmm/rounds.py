@@ -82,10 +82,13 @@ def run_in_turns(
     limit: int | None = None,
     finished: Callable[[VirtualMachine, Run], None] = lambda _, __: None,
     until: Callable[[], bool] = lambda: False,
+    *,
+    detect_stuck: bool = False,
 ) -> list[Run]:
     """Run guests in turns until all have ended. shares: as of `rounds`. limit: clocks that each may
     run at most. finished: told of each that ends. until: asked between rounds whether to end them.
-    Returns how the last turn of each went; `RvemuError` if the shares do not fit."""
+    detect_stuck: whether guests that only repeat themselves end. Returns how the last turn of each
+    went; `RvemuError` if the shares do not fit."""
     for machine in machines:
         if isinstance(machine.monitor, Paravirt):
             machine.monitor.on_yield = machine.machine.stop
@@ -98,16 +101,19 @@ def run_in_turns(
             n, machine = turn.number, turn.machine
             if n in ended:
                 continue
-            runs[n] = _take(turn, limit)
+            runs[n] = _take(turn, limit, detect_stuck)
             if runs[n].finished or (limit is not None and machine.machine.now >= limit):
                 ended.add(n)
                 finished(machine, runs[n])
     return runs
 
 
-def _take(turn: Turn, limit: int | None) -> Run:
+def _take(turn: Turn, limit: int | None, detect_stuck: bool) -> Run:
     machine = turn.machine
     budget = turn.clocks
     if limit is not None:
         budget = min(budget, limit - machine.machine.now)
-    return machine.run(budget, runner=lambda clocks: machine.machine.run(clocks, turn.over))
+    return machine.run(
+        budget,
+        runner=lambda clocks: machine.machine.run(clocks, turn.over, detect_stuck=detect_stuck),
+    )

@@ -1,17 +1,23 @@
 """Virtual machines that are stuck are said to be; those that are not, never."""
 
 import re
+from pathlib import Path
 
 import pytest
 
+from rvemu.cli.main import main
 from rvemu.clock import CLOCKS_PER_TICK
+from rvemu.hart.extensions import DEFAULT_ISA, parse_isa
 from rvemu.machine import Reason
 from rvemu.vmm import sbi
+from rvemu.vmm.host import Host
 from rvemu.vmm.hypercalls import CONSOLE_INPUT, CONSOLE_OUTPUT, EXTENSION, Call
+from rvemu.vmm.rounds import run_in_turns
 from rvemu.vmm.virtual_machine import PARAVIRT, TRANSPARENT, VirtualMachine
 from tests.assembler import A0, A6, A7, S10, ZERO, Assembler
+from tests.small_programs import SPIN, elf
 from tests.vmm.paravirtual_programs import BASE, MEMORY, RING, SHARED, WORD, Kernel
-from tests.vmm.programs import virtual_machine
+from tests.vmm.programs import bundled, virtual_machine
 from tests.vmm.test_paravirt import set_timer
 
 LIMIT = 100_000
@@ -48,6 +54,38 @@ def test_who_prints_for_ever_by_firmware(mode: str) -> None:
     assert run(machine)[0] is Reason.CONDITION
     assert machine.machine.stuck._looks > 0
     assert len(output) > 10_000
+
+
+# --- Several guests ------------------------------------------------------------------------------
+
+
+def test_one_of_several_that_only_spins() -> None:
+    """It ends, and so do all."""
+    host = Host(parse_isa(DEFAULT_ISA))
+    spinning, _ = virtual_machine("trap-and-emulate", elf(SPIN), host=host)
+    path, _ = bundled("tinyos-pv")
+    other, _ = virtual_machine(PARAVIRT, path, host=host)
+    runs = run_in_turns(
+        [spinning, other],
+        until=lambda: spinning.machine.now > 100_000_000,  # in place of a test that hangs
+        detect_stuck=True,
+    )
+    assert runs[0].outcome is not None
+    assert runs[0].outcome.reason is Reason.STUCK
+    assert runs[0].outcome.detail.startswith("hart 0 loops forever at 0x80000000")
+    assert runs[1].passed
+
+
+def test_several_of_which_one_only_spins_come_to_an_end(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    spinning = tmp_path / "spinning.elf"
+    spinning.write_bytes(elf(SPIN))
+    guests = ["--guest", "tinyos-s", str(spinning)]
+    assert main(["vm", *guests, "--mode", "trap-and-emulate"]) != 0
+    assert "spinning] stuck hart 0 loops forever at 0x80000000" in capfd.readouterr().err
+    assert main(["vm", *guests, "--mode", "trap-and-emulate", "--max-instructions", "1M"]) != 0
+    assert "stuck" not in capfd.readouterr().err
 
 
 # --- Paravirtual kernels -------------------------------------------------------------------------
