@@ -25,13 +25,15 @@ user_trap_entry:
     sd t0, TRAP_FRAME_TVAL(sp)
 
     mv s0, sp // saved by user_trap, for debuggers
-    TRAP_FRAME_CFI s0, DWARF_SEPC
+    .cfi_endproc
+1:
     mv a0, sp
     la sp, kernel_stack_top
     la t0, kernel_trap_entry
     csrw stvec, t0
     call user_trap // returns the frame of the process to run next
-    .cfi_endproc
+    nop // where it returns to is in the trap's frame as well
+    TRAP_FRAME_CFI 1b, 8, DWARF_SEPC
 
 // enter_user(frame): the first process starts as if it returned from a trap.
     .globl enter_user

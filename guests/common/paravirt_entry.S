@@ -28,11 +28,13 @@ user_trap_entry:
     la t1, pv_kernel_trap_entry
     sd t1, HC_SHARED_ENTRY(t0)
     mv s0, sp // saved by user_trap, for debuggers
-    TRAP_FRAME_CFI s0, DWARF_SEPC
+    .cfi_endproc
+1:
     mv a0, sp
     la sp, kernel_stack_top
     call user_trap // returns the frame of the process to run next
-    .cfi_endproc
+    nop // where it returns to is in the trap's frame as well
+    TRAP_FRAME_CFI 1b, 8, DWARF_SEPC
 
 // pv_enter_user(frame): the first process starts as if it returned from a trap.
     .globl pv_enter_user

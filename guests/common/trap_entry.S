@@ -25,7 +25,8 @@ trap_entry:
     csrr t0, mtval
     sd t0, TRAP_FRAME_TVAL(sp)
 
-    TRAP_FRAME_CFI sp, DWARF_MEPC
+    .cfi_endproc
+1:
     mv a0, sp
     call trap_handler
 
@@ -35,10 +36,10 @@ trap_entry:
     csrw mstatus, t0
     addi t0, sp, TRAP_FRAME_SIZE
     csrw mscratch, t0
+    TRAP_FRAME_CFI 1b, 2, DWARF_MEPC
     RESTORE_REGISTERS
     ld sp, 2 * 8(sp)
     mret
-    .cfi_endproc
 
 // trap_init(): sends every M-mode trap to trap_entry.
     .globl trap_init

@@ -157,10 +157,27 @@ def test_call_of_a_function_of_the_guest(gdb: Gdb) -> None:
 def test_backtrace_through_a_trap(gdb: Gdb) -> None:
     gdb.command("break process_fork")
     gdb.go("continue")
-    text = gdb.command("bt")
-    names = re.findall(r"#\d+ .*?(\w+) \(", text)
-    assert names[:2] == ["process_fork", "sys_fork"]
-    assert "user_trap_entry" in names and names[-1] == "fork"  # in U-mode
+    above, below = gdb.command("bt").split("<signal handler called>")
+    names = re.findall(r"#\d+ .*?(\w+) \(", above)
+    assert names[:2] == ["process_fork", "sys_fork"] and names[-1] == "user_trap"
+    names = re.findall(r"#\d+ .*?(\w+) \(", below)  # in U-mode
+    assert names[0] == "fork" and names[-2:] == ["user_main", "__user_start"]
+
+
+def test_backtrace_through_a_page_fault(gdb: Gdb) -> None:
+    """Up to the instruction that faulted, with the registers that it had."""
+    gdb.command("break user_trap if frame->cause == 15")
+    gdb.go("continue")
+    frames = gdb.command("bt").splitlines()
+    trap = next(n for n, line in enumerate(frames) if "<signal handler called>" in line)
+    assert "__user_start" in frames[-1]
+    gdb.command(f"frame {trap + 1}")
+    assert gdb.pc() == gdb.value("$sepc")
+    gdb.command("delete")
+    gdb.command("break *$pc")
+    sp = gdb.value("$sp")
+    gdb.go("continue")
+    assert gdb.value("$priv") == 0 and gdb.value("$sp") == sp
 
 
 def test_backtraces_end_where_nobody_has_called(gdb: Gdb) -> None:
