@@ -5,10 +5,11 @@ breakpoint is there, and no interrupt comes before it, so that stepping through 
 in the handler of a timer (`monitor step-interrupts on` lets them come). A step of WFI is done when
 the wait is over.
 
-A breakpoint stops a hart before its instruction, and a hart that goes on from a breakpoint for
-which it stopped does not stop for it again. An instruction that touches a watched range stops the
-hart when it is done. Nothing that happens to another hart at the same time is lost: it has not
-happened yet, and will when that hart runs again.
+A breakpoint stops a hart before its instruction, and so does a watchpoint before the instruction
+that would touch its range: gdb expects that of a RISC-V target, has the hart step once, and tells
+the old value from the new one. A hart that goes on from a point for which it stopped does not stop
+for it again. Nothing that happens to another hart at the same time is lost: it has not happened
+yet, and will when that hart runs again.
 """
 
 import time
@@ -47,6 +48,9 @@ from rvemu.machine import Machine, Outcome
 _SLOW_SLICE = 500
 
 _SIGXCPU = 24  # as gdb numbers it: a limit of time is exceeded
+
+# What a hart has been stopped for when it stands before an access.
+_BEFORE_ACCESS = (Reason.WRITE, Reason.READ, Reason.ACCESS)
 
 _REASONS = {
     Kind.SOFTWARE: Reason.SOFTWARE_BREAKPOINT,
@@ -95,9 +99,9 @@ class Motion:
         self._restart = restart
         self._during = during
         self._moves: dict[int, Resume] = {}
-        self._stopped_at: dict[int, int] = {}  # where the client was told that a hart stands
+        # Where the client was told that a hart stands, and what it passes there.
+        self._stopped_at: dict[int, tuple[int, int]] = {}
         self._waking: set[int] = set()  # harts whose step is a WFI
-        self._touched: dict[int, tuple[list[Point], int]] = {}  # watchpoints, and the address
         self._events: list[Event] = []
         self._stopped = False
         self._deadline = 0.0
@@ -117,8 +121,8 @@ class Motion:
             h = self._state(number)
             if action.address is not None:
                 h.pc = action.address
-            at = self._stopped_at.pop(number, None)
-            h.point_pass = PASS_NEXT if at == h.pc else PASS_NONE
+            at, passes = self._stopped_at.pop(number, (None, PASS_NONE))
+            h.point_pass = passes if at == h.pc else PASS_NONE
             self._moves[number] = action
 
     def halt(self, number: int) -> None:
@@ -131,7 +135,6 @@ class Motion:
         self._moves.clear()
         self._stopped_at.clear()
         self._waking.clear()
-        self._touched.clear()
         self.ended = self.idle = False
         self.outcome = self.failure = None
         for hart in self.machine.harts:
@@ -184,7 +187,8 @@ class Motion:
         self._stopped = True
         self._moves.pop(number, None)
         self._waking.discard(number)
-        self._stopped_at[number] = int(self._state(number).pc)
+        passes = PASS_NEXT_WATCHED if reason in _BEFORE_ACCESS else PASS_NEXT
+        self._stopped_at[number] = int(self._state(number).pc), passes
         self._events.append(Stopped(self.thread(number), signal, reason, address))
         self.machine.scheduler.end_by(self.machine.now)
 
@@ -231,8 +235,6 @@ class Motion:
             self._end(outcome, Terminated(self._process, _SIGXCPU))
         elif outcome.reason is machines.Reason.IDLE:
             self.idle = True
-        for number in list(self._touched):
-            self._finish_touch(number)
 
     def _fail(self, error: RvemuError) -> None:
         """The guest did what its machine has no answer to."""
@@ -248,7 +250,7 @@ class Motion:
         self._events.append(event)
 
     def _enough(self) -> bool:
-        return self._stopped or bool(self._touched) or time.monotonic() >= self._deadline
+        return self._stopped or time.monotonic() >= self._deadline
 
     # --- Stepping --------------------------------------------------------------------------------
 
@@ -295,7 +297,8 @@ class Motion:
             if self.step_interrupts and self._interrupted(h):
                 self._finish_step(number, action)
                 return
-            h.point_pass = PASS_NEXT
+            if h.point_pass != PASS_NEXT_WATCHED:
+                h.point_pass = PASS_NEXT
         before = self.machine.now
         self._run((number,), 1)
         if self._stopped or self.ended or self.machine.now == before:
@@ -325,25 +328,26 @@ class Motion:
         """A hart has met a breakpoint or a watchpoint."""
         h = self._state(number)
         if h.stop_reason == STOP_BREAKPOINT:
-            if not self._meets_breakpoint(number):
-                h.point_pass = PASS_NEXT
-                self.listen()
-            return
-        self._touched[number] = (self._points.watching(h.watch_number), int(h.watch_address))
-        h.point_pass = PASS_NEXT_WATCHED
-        self.machine.scheduler.end_by(self.machine.now + 1)
+            met, passes = self._meets_breakpoint(number), PASS_NEXT
+        else:
+            met, passes = self._meets_watchpoint(number), PASS_NEXT_WATCHED
+        if not met:
+            h.point_pass = passes
+            self.listen()
 
     def _meets_breakpoint(self, number: int) -> bool:
-        """Whether a hart stops for a breakpoint at its pc. (Each point's expressions are seen
-        to: they may print.)"""
-        met = [p for p in self._points.at(int(self._state(number).pc)) if self.hit(p, number)]
-        if met:
-            self.stop(number, reason=_REASONS[met[0].kind])
-        return bool(met)
+        """Whether a hart stops for a breakpoint at its pc."""
+        return self._meets(self._points.at(int(self._state(number).pc)), number)
 
-    def _finish_touch(self, number: int) -> None:
-        """A hart has done an instruction that touched a watched range."""
-        points, address = self._touched.pop(number)
+    def _meets_watchpoint(self, number: int) -> bool:
+        """Whether a hart stops for the watchpoint that its instruction is about to touch."""
+        h = self._state(number)
+        return self._meets(self._points.watching(h.watch_number), number, int(h.watch_address))
+
+    def _meets(self, points: list[Point], number: int, address: int = 0) -> bool:
+        """Whether a hart stops for any of some points. (The expressions of all are seen to: they
+        may print.)"""
         met = [point for point in points if self.hit(point, number)]
         if met:
             self.stop(number, reason=_REASONS[met[0].kind], address=address)
+        return bool(met)

@@ -11,10 +11,25 @@ from rvemu.debug.target import DebugTarget
 from rvemu.guests import find_guest
 from rvemu.machine import Machine
 from tests.debug.gdb import Gdb, attached, needs_gdb, serve_guest, served, serving
-from tests.debug.small import BASE, COUNTING, DATA, ECALL, NOP, WFI, jump, place, small_machine
+from tests.debug.small import (
+    ADDI_T0,
+    BASE,
+    COUNTING,
+    DATA,
+    ECALL,
+    LOAD_T1,
+    NOP,
+    STORE_T0,
+    WFI,
+    jump,
+    place,
+    small_machine,
+)
 from tests.debug.test_points import sv39
 
 pytestmark = needs_gdb
+
+STORE_T1 = 0x0065_3023  # sd t1, 0(a0)
 
 
 def test_every_csr_is_there_and_prints_its_fields() -> None:
@@ -137,6 +152,35 @@ def test_steps_hold_interrupts_unless_told() -> None:
         assert gdb.pc() == BASE + 0x100
 
 
+def test_a_watchpoint_shows_each_of_two_accesses_in_a_row(engine: str) -> None:
+    """gdb steps the instruction that a RISC-V target stops for: that must be the access itself."""
+    program = [ADDI_T0, STORE_T0, STORE_T1, LOAD_T1, LOAD_T1, jump(-20)]
+    machine = small_machine(engine, program)
+    machine.hart["t1"] = 7
+    with served(machine) as running, attached(running) as gdb:
+        gdb.command(f"watch *(long *){DATA:#x}")
+        for before, after, place_of in ((0, 1, 8), (1, 7, 12)):
+            text = gdb.go("continue")
+            assert f"Old value = {before}\n" in text and f"New value = {after}\n" in text
+            assert gdb.pc() == BASE + place_of
+        gdb.command("delete")
+        gdb.command(f"rwatch *(long *){DATA:#x}")
+        for place_of in (16, 20):
+            assert "Value = 7" in gdb.go("continue")
+            assert gdb.pc() == BASE + place_of
+
+
+def test_a_step_meets_a_watchpoint(engine: str) -> None:
+    with served(small_machine(engine)) as running, attached(running) as gdb:
+        gdb.command(f"awatch *(long *){DATA:#x}")
+        gdb.go("stepi")
+        assert gdb.reason == "end-stepping-range" and gdb.pc() == BASE + 4
+        assert "New value = 1" in gdb.go("stepi")
+        assert gdb.reason == "access-watchpoint-trigger" and gdb.pc() == BASE + 8
+        assert "Value = 1" in gdb.go("stepi 3")
+        assert gdb.reason == "access-watchpoint-trigger" and gdb.pc() == BASE + 12
+
+
 def test_range_stepping_is_done_by_the_target() -> None:
     """`until` and `next` in code with lines; here the packet itself, through gdb."""
     machine = small_machine("native")
@@ -245,6 +289,8 @@ def test_monitor_commands() -> None:
         assert "MODE" in _monitor(gdb, "csr satp")
         assert "no CSR" in _monitor(gdb, "csr nonsense")
         assert "level 0" in _monitor(gdb, "walk 0x6000") and "REFUSED" in _monitor(gdb, "walk 0")
+        assert "satp.MODE = 0x8" in _monitor(gdb, "csr satp.MODE")
+        assert "fetch at 0x5000" in _monitor(gdb, "walk $pc fetch")
         assert "NAPOT" in _monitor(gdb, "pmp")
         assert "hart 1: M-mode" in _monitor(gdb, "harts")
         assert "UART" in _monitor(gdb, "devices") or "uart" in _monitor(gdb, "devices")
