@@ -54,9 +54,15 @@ class Wish(Enum):
 class _Command:
     """A command: how it is written, what it does, and what does it."""
 
-    usage: str
+    names: tuple[str, ...]
+    arguments: str
     help: str
     run: Callable[["Monitor", list[str]], str]
+
+    @property
+    def usage(self) -> str:
+        """How it is written, abbreviations included."""
+        return f"{', '.join(self.names)} {self.arguments}".rstrip()
 
 
 _COMMANDS: dict[str, _Command] = {}
@@ -68,7 +74,7 @@ def _command(*names: str, usage: str = "") -> Callable[[_Handler], _Handler]:
 
     def mark(function: _Handler) -> _Handler:
         text = (function.__doc__ or "").strip()
-        command = _Command(f"{', '.join(names)} {usage}".rstrip(), text, function)
+        command = _Command(names, usage, text, function)
         for name in names:
             _COMMANDS[name] = command
         return function
@@ -101,6 +107,8 @@ class Monitor:
             command = _COMMANDS.get(words[0])
             if command is None:
                 raise RvemuError(f"no command {words[0]!r}; `help` lists them")
+            if words[1:] and not command.arguments:
+                raise RvemuError(f"{words[0]} takes no arguments")
             return command.run(self, words[1:])
         except (RvemuError, ValueError) as error:
             return f"error: {error}"
@@ -118,12 +126,15 @@ class Monitor:
 
     def _atom(self, text: str) -> int:
         if re.fullmatch(r"0[xX][0-9a-fA-F_]+|\d[\d_]*", text):
-            return int(text, 0) if text[:2].lower() == "0x" else int(text)
+            number = int(text, 0) if text[:2].lower() == "0x" else int(text)
+            if number > M64:
+                raise RvemuError(f"{text} has more than 64 bits")
+            return number
         image = self.machine.image
         if image is not None and image.has_symbol(text):
             return image.symbols[text]
         try:
-            return self.hart[text]
+            return self.hart[text.removeprefix("$")]  # as gdb writes registers
         except RvemuError:
             raise RvemuError(f"{text!r} is no number, register, CSR or symbol") from None
 
@@ -142,13 +153,19 @@ def _need(words: list[str], least: int, most: int, usage: str) -> None:
 # --- Commands ----------------------------------------------------------------------------------
 
 
-@_command("help", "h", "?")
+@_command("help", "h", "?", usage="[COMMAND]")
 def _help(monitor: Monitor, words: list[str]) -> str:
-    """this list"""
-    del monitor, words
+    """this list, or a command's line of it"""
+    del monitor
     commands = list(dict.fromkeys(_COMMANDS.values()))
     width = max(len(command.usage) for command in commands)
-    lines = [f"{command.usage:<{width}}  {command.help}" for command in commands]
+    lines = [
+        f"{command.usage:<{width}}  {command.help}"
+        for command in commands
+        if not words or words[0] in command.names
+    ]
+    if words:
+        return "\n".join(lines) or f"no command {words[0]!r}"
     return "\n".join([*lines, "", "ADDR and N may be numbers, registers, CSRs, symbols: sp+16"])
 
 
@@ -174,10 +191,12 @@ def _table(values: list[tuple[str, int]], columns: int = 4) -> str:
     return "\n".join(lines)
 
 
-@_command("csr", usage="NAME")
+@_command("csr", usage="NAME[.FIELD]")
 def _csr(monitor: Monitor, words: list[str]) -> str:
     """a CSR's value, and its fields"""
-    _need(words, 1, 1, "csr NAME")
+    _need(words, 1, 1, "csr NAME[.FIELD]")
+    if "." in words[0]:
+        return f"{words[0]} = {monitor.hart[words[0]]:#x}"
     row = find(int(words[0], 0) if words[0][:1].isdigit() else words[0])
     state = monitor.hart.state
     if row.requires & ~state.extensions:

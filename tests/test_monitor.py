@@ -33,6 +33,8 @@ def test_help_lists_all(monitor: Monitor) -> None:
         "reset",
     ):
         assert f"\n{command}" in text
+    (line,) = monitor.execute("help w").splitlines()
+    assert line.startswith("walk, w ADDR") and line in text
 
 
 def test_registers(monitor: Monitor) -> None:
@@ -49,6 +51,7 @@ def test_csr(monitor: Monitor) -> None:
     lines = monitor.execute("csr mstatus").splitlines()
     assert lines[0] == "mstatus = 0xa00000800"
     assert "  MPP      0x1" in lines
+    assert monitor.execute("csr mstatus.MPP") == "mstatus.MPP = 0x1"
     assert monitor.execute("csr 0x300") == "\n".join(lines)
     assert any(line.split() == ["mstatus", "0xa00000800"] for line in
                monitor.execute("csrs").splitlines())  # fmt: skip
@@ -130,6 +133,11 @@ def test_wishes(monitor: Monitor) -> None:
         ("walk 0 jump", "error: 'jump' is no access; there are: load, store, fetch"),
         ("hart 2", "error: no hart 2; there are 0 to 1"),
         ('x "', "error: No closing quotation"),
+        ("harts 1", "error: harts takes no arguments"),
+        ("reset now", "error: reset takes no arguments"),
+        ("walk 0x10000000000000000", "error: 0x10000000000000000 has more than 64 bits"),
+        ("csr satp.NO", "error: CSR satp has no field NO; it has PPN, ASID, MODE"),
+        ("help nonsense", "no command 'nonsense'"),
         ("r nope", "error: no CSR 'nope'"),
     ],
 )
@@ -141,6 +149,7 @@ def test_expressions(monitor: Monitor) -> None:
     monitor.hart["sp"] = 100
     for text, value in (
         ("sp+0x10-4", 112),
+        ("$sp-4", 96),
         ("second-start", 4),
         ("-1", (1 << 64) - 1),
         ("1_0", 10),

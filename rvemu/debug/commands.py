@@ -1,5 +1,6 @@
 """`monitor` commands: those that only a debugger needs, and else the monitor's (rvemu.monitor)."""
 
+import re
 import shlex
 from collections.abc import Callable
 from pathlib import Path
@@ -92,10 +93,12 @@ class DebugCommands:
         self._memory.physical = self._memory.guest = self._memory.devices = False
 
     def _help(self, words: list[str]) -> str:
-        del words
-        rest = self._monitor.execute("help").splitlines()
-        shown = [line for line in rest if line.split(",")[0].split(" ")[0] not in _GDBS]
-        return "\n".join([_HELP, *shown])
+        everywhere = self._monitor.execute("help").splitlines()
+        lines = [*_HELP.splitlines(), *(n for n in everywhere if _names(n)[0] not in _GDBS)]
+        if not words:
+            return "\n".join(lines)
+        found = [line for line in lines if words[0] in _names(line)]
+        return "\n".join(found) or f"error: no command {words[0]!r}; `help` lists them"
 
     def _phys(self, words: list[str]) -> str:
         self._memory.physical = _switch(words, "phys", self._memory.physical)
@@ -143,7 +146,7 @@ class DebugCommands:
         return f"a step {come}"
 
     def _settings(self, words: list[str]) -> str:
-        del words
+        _need_nothing(words, "settings")
         state = {
             "phys": self._memory.physical,
             "guest": self._memory.guest,
@@ -156,7 +159,7 @@ class DebugCommands:
         return "\n".join([*lines, f"{'stop-on':<16} {' '.join(sorted(self._traps.kinds)) or '-'}"])
 
     def _reset(self, words: list[str]) -> str:
-        del words
+        _need_nothing(words, "reset")
         self._on_reset()
         pc = self._machine.lookup(self._machine.hart.pc)
         return f"pc {pc} (`maintenance flush register-cache` has gdb look again)"
@@ -193,6 +196,16 @@ class DebugCommands:
         if self._trace_file is not None:
             self._trace_file.close()
             self._trace_file = None
+
+
+def _names(line: str) -> list[str]:
+    """What a command is called, by its line of help: `walk, w ADDR ...`."""
+    return re.split("(?<!,) ", line, maxsplit=1)[0].split(", ")
+
+
+def _need_nothing(words: list[str], name: str) -> None:
+    if words:
+        raise RvemuError(f"{name} takes no arguments")
 
 
 def _switch(words: list[str], name: str, now: bool) -> bool:

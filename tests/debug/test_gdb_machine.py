@@ -299,6 +299,11 @@ def test_monitor_commands() -> None:
         assert "use gdb's own" in _monitor(gdb, "continue")
         assert "usage" in _monitor(gdb, "phys maybe") and "off" in _monitor(gdb, "settings")
         assert "no command" in _monitor(gdb, "nonsense")
+        assert _monitor(gdb, "help stop-on").count("\n") == 1
+        assert _monitor(gdb, "help w").startswith("walk, w")
+        for line in ("reset now", "settings all", "tlb 1"):
+            assert "takes no arguments" in _monitor(gdb, line)
+        assert machine.now > 0  # not reset
         gdb.command("thread 2")
         assert "*" in re.search(r".*hart 1.*", _monitor(gdb, "harts"))[0]  # type: ignore[index]
 
