@@ -13,6 +13,8 @@ from rvemu.debug.target import DebugTarget
 from tests.debug.fuzz import Turn
 from tests.debug.small import BASE, small_machine
 
+LONG = 60.0  # seconds
+
 FEATURES = b"qSupported:multiprocess+;swbreak+;error-message+"
 
 
@@ -69,7 +71,8 @@ def test_each_has_registers_memory_and_a_file(client: Client) -> None:
     assert client.ask(b"qXfer:exec-file:read:3:0,fff").startswith(b"E.")
 
 
-def test_a_point_is_of_one_process(client: Client) -> None:
+def test_a_point_is_of_one_process(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rvemu.debug.target.SLICE", LONG)  # no turn is cut short
     client.ask(b"Hgp2.1")
     client.ask(b"Z0,%x,4" % (BASE + 8))
     assert client.go(b"vCont;c").startswith(b"T05thread:p2.1;swbreak:;")
