@@ -83,6 +83,11 @@ class Server:
         return self._session is not None
 
     @property
+    def extended(self) -> bool:
+        """Whether a debugger is connected that may start anew what has ended."""
+        return self._session is not None and self._session.extended
+
+    @property
     def running(self) -> bool:
         """Whether the guest is to be given time."""
         return self._session.running if self._session is not None else not self._held
@@ -118,21 +123,28 @@ class Server:
         """Runs the guest and serves debuggers until the guest has ended.
 
         `run_slice` runs what may run for 10-50 ms and returns what happened. It returns when the
-        debugger has killed the guest, or when no thread is left and the debugger has gone (or
-        has had a second to go).
+        debugger has killed the guest, or when no thread is left and `linger` was in vain.
         """
-        while not self.finished and self._target.threads():
+        while not self.finished and (self._target.threads() or self.linger()):
             if self.running:
                 for event in run_slice():
                     self.report(event)
                 self.poll(0)
             else:
                 self.poll(None)
-            if self.finished or self._target.threads():
-                continue
-            until = time.monotonic() + _LINGER
-            while self.attached and not self._target.threads() and time.monotonic() < until:
-                self.poll(0.1)
+
+    def linger(self, enough: Callable[[], bool] = lambda: False) -> bool:
+        """Serves a debugger after everything has ended; whether something was started anew.
+
+        A debugger that can do that is waited for until it leaves, or it is `enough` (asked now
+        and then); another one has a second to take in what happened.
+        """
+        until = time.monotonic() + _LINGER
+        while self.attached and not self._target.threads() and not enough():
+            if not self.extended and time.monotonic() >= until:
+                break
+            self.poll(0.1)
+        return bool(self._target.threads())
 
     def close(self) -> None:
         """Drops the debugger and stops listening; the guest is left as it is."""

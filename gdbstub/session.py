@@ -50,6 +50,11 @@ class Session:
         return self.status is Status.DETACHED
 
     @property
+    def extended(self) -> bool:
+        """Whether the client may start anew what has ended (`!`)."""
+        return self._state.client.extended
+
+    @property
     def backlog(self) -> int:
         """How many bytes `take` would give."""
         return self._state.wire.backlog

@@ -1,6 +1,5 @@
 """Serving a debugger: the guests' turn, then the debugger's."""
 
-import time
 from collections.abc import Callable
 
 from gdbstub import EndpointError, Server
@@ -44,18 +43,13 @@ def serve(
     enough: Callable[[], bool] = lambda: False,
     idle: Callable[[], None] = lambda: None,
 ) -> None:
-    """Serve until all guests have ended, or the debugger has killed them, or it is enough. idle:
-    called where no guest may run."""
-    while not server.finished and not enough():
-        if not target.threads():
-            _say_goodbye(server, target)
-            return
+    """Serve until all guests have ended, or the debugger has killed them, and it has not started
+    one anew; or until it is enough. idle: called where no guest may run."""
+
+    def look() -> bool:
+        idle()
+        return enough()
+
+    while not server.finished and not enough() and (target.threads() or server.linger(look)):
         if not serve_once(server, target):
             idle()
-
-
-def _say_goodbye(server: Server, target: DebugTarget) -> None:
-    """The guests have ended: the debugger has a moment to take that in, and to start anew."""
-    until = time.monotonic() + 1
-    while server.attached and not target.threads() and time.monotonic() < until:
-        server.poll(0.1)

@@ -77,6 +77,19 @@ def test_kill_from_gdb_ends_the_command(tmp_path: Path) -> None:
 
 
 @needs_gdb
+def test_what_has_ended_is_run_again_for_as_long_as_gdb_stays(tmp_path: Path) -> None:
+    place = tmp_path / "gdb"
+    process = rvemu("run", "--guest", "hello", "--gdb", f"unix:{place}", "-S")
+    waiting(place)
+    wait = "shell sleep 1.2"  # longer than a gdb that can't run anything gets to leave
+    text = gdb(str(place), "run", wait, "break main", "run", "kill", wait, "delete", "run")
+    assert "Breakpoint 1, main" in text and text.count("exited normally") == 2, text
+    out, err = process.communicate(timeout=20)
+    assert process.returncode == 0, err
+    assert out.lower().count("hello") == 2
+
+
+@needs_gdb
 @pytest.mark.parametrize("piped", [False, True])
 def test_a_guest_that_waits_for_ever_is_seen_and_stopped(tmp_path: Path, piped: bool) -> None:
     """Nothing will wake it, with or without console input that may come; gdb is heard."""
