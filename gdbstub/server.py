@@ -83,6 +83,11 @@ class Server:
         return self._session is not None
 
     @property
+    def processes(self) -> list[int]:
+        """The processes that a debugger is attached to."""
+        return self._session.processes if self._session is not None else []
+
+    @property
     def extended(self) -> bool:
         """Whether a debugger is connected that may start anew what has ended."""
         return self._session is not None and self._session.extended
@@ -110,14 +115,18 @@ class Server:
         ready = self._poller.poll(0 if busy else None if timeout is None else timeout * 1000)
         if busy:
             self._receive(b"")
+        heard = False
         for fd, events in ready:
             channel = self._channel
             if channel is not None and fd in (channel.reader, channel.writer):
                 self._serve(channel, fd, events)
-            elif self._listener is not None and fd == self._listener.fileno():
-                self._accept(self._listener)
+                heard = True
             elif fd in self._refused:
                 self._drain(fd)
+        # A client that comes is seen to after the one that is there, which may just have gone.
+        listener = self._listener
+        if listener is not None and not heard and any(fd == listener.fileno() for fd, _ in ready):
+            self._accept(listener)
 
     def serve(self, run_slice: Callable[[], Iterable[Event]]) -> None:
         """Runs the guest and serves debuggers until the guest has ended.
@@ -218,15 +227,17 @@ class Server:
         """The debugger has vanished."""
         session = self._session
         assert session is not None
+        # One that has detached from all has left in good order.
+        on_loss = self._on_loss if session.processes else "continue"
         try:
-            session.lose(resume=self._on_loss == "continue")
-            if self._on_loss == "kill" and self._target.lifecycle is not None:
+            session.lose(resume=on_loss == "continue")
+            if on_loss == "kill" and self._target.lifecycle is not None:
                 for process in sorted({thread.process for thread in self._target.threads()}):
                     self._target.lifecycle.kill(process)
                 self.finished = True
         except TargetError:
             pass  # the guest cannot be helped, and there is nobody to tell
-        self._held = self._on_loss != "continue"
+        self._held = on_loss != "continue"
         self._part()
         self.status = Status.LOST
         if isinstance(self.address, Stdio):

@@ -55,6 +55,11 @@ class Session:
         return self._state.client.extended
 
     @property
+    def processes(self) -> list[int]:
+        """The processes that the client is attached to."""
+        return self._state.processes() if self.open else []
+
+    @property
     def backlog(self) -> int:
         """How many bytes `take` would give."""
         return self._state.wire.backlog

@@ -19,19 +19,24 @@ def extended(state: State, _rest: bytes) -> bytes:
 
 
 def detach(state: State, rest: bytes) -> bytes:
-    """`D` and `D;pid`: the points are taken out, and the guest runs on."""
+    """`D` and `D;pid`: the points are taken out, and the guest runs on. In extended mode the client
+    stays, and may attach again."""
     process = _process(rest[1:]) if rest else None
     attached = state.processes()
     if process is not None and process not in attached:
         raise TargetError(f"there is no process {process}")
-    if process is None or attached == [process]:
-        points.remove_all(state)
-        _run(state)
-        state.move(Cause.DETACH)
-    else:
+    if process is not None and attached != [process]:
         points.remove_all(state, process)
         _run(state, process)
         state.detached.add(process)
+        return b"OK"
+    points.remove_all(state)
+    _run(state)
+    if state.client.extended:
+        state.detached |= state.following.union(attached)
+        state.following.clear()
+    else:
+        state.move(Cause.DETACH)
     return b"OK"
 
 

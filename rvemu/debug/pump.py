@@ -24,15 +24,13 @@ def listen(
 
 def serve_once(server: Server, target: DebugTarget) -> bool:
     """Give the guests a slice of time if they may run, and answer the debugger; whether they
-    ran. What
-    a debugger has switched on with `monitor` ends when it leaves."""
+    ran. What a debugger has switched on with `monitor` ends when it leaves."""
     running = server.running and bool(target.threads())
     if running:
         for event in target.run_slice():
             server.report(event)
     server.poll(0 if running and not target.idle else NAP)
-    if not server.attached:
-        target.forget_settings()
+    target.forget_settings(but=server.processes)
     return running
 
 

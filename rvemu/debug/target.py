@@ -4,7 +4,7 @@ Where there are several, they run in turns, of which whoever made the machines d
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import repeat
 from typing import Protocol
 
@@ -144,10 +144,12 @@ class DebugTarget(Target):
         """Whether all that may run wait, and nothing in their machines will wake them."""
         return all(p.motion.idle or not p.motion.moving for p in self.processes)
 
-    def forget_settings(self) -> None:
-        """Switch off what a debugger has switched on with `monitor`."""
+    def forget_settings(self, but: Collection[int]) -> None:
+        """Switch off what a debugger has switched on with `monitor`, but for those processes that
+        it is attached to, and those that it may start anew."""
         for process in self.processes:
-            process.commands.close()
+            if process.number not in but and not process.motion.ended:
+                process.commands.close()
 
     def close(self) -> None:
         """Leave the machines as they are without a debugger."""

@@ -251,6 +251,23 @@ def test_disconnect_and_reattach() -> None:
             gdb.command("disconnect")
 
 
+def test_detach_and_attach_on_one_connection() -> None:
+    """gdb stays connected; what it had switched on is off, or the guest would stop by itself."""
+    machine = small_machine("native", [ECALL])
+    machine.hart["mtvec"] = BASE
+    with served(machine) as running, attached(running) as gdb:
+        gdb.command(f"break *{BASE + 4:#x}")
+        gdb.command("monitor stop-on trap")
+        gdb.command("detach")
+        seen = machine.now
+        time.sleep(0.2)
+        assert machine.now > seen
+        gdb.go("attach 1")
+        assert gdb.pc() == BASE
+        gdb.go("stepi")
+        assert "hart 0" in gdb.command("info threads")
+
+
 def test_interrupt_from_gdb() -> None:
     with (
         served(small_machine("native")) as running,

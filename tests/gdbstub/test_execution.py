@@ -332,6 +332,32 @@ def test_detach() -> None:
     assert client.target.running() == [ONE, TWO]
 
 
+def test_detach_in_extended_mode() -> None:
+    """The client stays, and may attach again."""
+    client = attach(2)
+    client.ask(b"!")
+    client.ask(b"Z0,%x,4" % CODE)
+    assert client.ask(b"D;1") == b"OK"
+    assert client.session.open and client.session.running and client.session.processes == []
+    assert not client.target.breaks.points
+    assert client.target.running() == [ONE, TWO]
+    assert (client.ask(b"vCont;s:p1.1") or b"").startswith(b"E.")
+    client.session.report(Stopped(ONE))  # nobody is told
+    assert client.replies() == []
+    assert (client.ask(b"vAttach;1") or b"").startswith(b"T00thread:p1.1;")
+    assert client.target.running() == [] and not client.session.running
+    assert client.go(b"vCont;s:p1.1").startswith(b"T05")
+
+
+def test_detach_in_extended_mode_lets_those_go_that_followed() -> None:
+    client = Client(FakeTarget(1, 2))
+    client.announce()
+    client.ask(b"!")
+    assert client.ask(b"D;1") == b"OK"
+    assert client.session.open and client.session.running
+    assert client.target.running() == [ONE, ThreadId(2, 1)]
+
+
 def test_detach_and_attach_one_process() -> None:
     client = attach(1, 2)
     client.ask(b"Hgp2.1")

@@ -138,6 +138,28 @@ def test_vanishing_client(target: FakeTarget, policy: str) -> None:
         assert server.finished == (policy == "kill")
 
 
+@pytest.mark.parametrize("policy", ["continue", "stop", "kill"])
+def test_client_that_goes_after_it_has_detached(target: FakeTarget, policy: str) -> None:
+    with Server(target, ":0", on_loss=policy) as server:  # type: ignore[arg-type]
+        with connect(server) as client:
+            exchange(server, client, b"!")
+            exchange(server, client, b"D")
+            assert server.attached and server.running and server.processes == []
+        pump(server)
+        assert not server.attached and server.running and target.running() == [ONE]
+        assert not server.finished
+
+
+def test_client_that_comes_back_at_once(server: Server) -> None:
+    """Its new connection is there before the end of the old one has been seen."""
+    first = connect(server)
+    exchange(server, first, b"qC")
+    first.sendall(b"+" + frame(b"qC"))
+    first.close()
+    with connect(server) as second:
+        assert exchange(server, second, b"qC").endswith(b"$QC1#c5")
+
+
 def test_waiting_for_the_first_client(target: FakeTarget) -> None:
     with Server(target, ":0", wait=True) as server:
         assert not server.running
