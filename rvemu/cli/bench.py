@@ -13,10 +13,10 @@ examples:
 
 import argparse
 import json
-import sys
 from pathlib import Path
 
 from rvemu.bench import Result, benchmark_guests, measure, others
+from rvemu.cli.status_line import StatusLine
 from rvemu.errors import RvemuError
 
 
@@ -42,24 +42,19 @@ def execute(arguments: argparse.Namespace) -> int:
     print("".join(f"{'native/' + name:>16}" for name in emulators[1:]))
     results = []
     for name in arguments.guests or known:
-        result = measure(
-            name,
-            rounds=arguments.rounds,
-            scale=arguments.scale,
-            reference=not arguments.no_reference,
-            progress=_progress,
-        )
-        _progress("")
+        with StatusLine() as line:
+            result = measure(
+                name,
+                rounds=arguments.rounds,
+                scale=arguments.scale,
+                reference=not arguments.no_reference,
+                progress=line.show,
+            )
         results.append(result)
         _print(result, emulators)
     if arguments.json:
         _write(Path(arguments.json), results)
     return 0
-
-
-def _progress(text: str) -> None:
-    if sys.stderr.isatty():
-        print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
 
 
 def _print(result: Result, emulators: list[str]) -> None:

@@ -18,13 +18,13 @@ exit status:
 
 import argparse
 import random
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from rvemu.cli.machine_options import add_machine_options, build_machine
 from rvemu.cli.quantities import count
+from rvemu.cli.status_line import StatusLine
 from rvemu.errors import RvemuError
 from rvemu.lockstep import Lockstep
 from rvemu.machine import Machine
@@ -87,14 +87,13 @@ def _guest(arguments: argparse.Namespace) -> int:
         machine.load(source)
         return machine
 
-    line = _Line()
     began = time.monotonic()
+    with StatusLine() as line:
 
-    def progress(done: int) -> None:
-        line.show(f"{done:,} instructions equal, {done / (time.monotonic() - began):,.0f}/s")
+        def progress(done: int) -> None:
+            line.show(f"{done:,} instructions equal, {done / (time.monotonic() - began):,.0f}/s")
 
-    report = Lockstep(build).run(arguments.limit, arguments.every, progress)
-    line.clear()
+        report = Lockstep(build).run(arguments.limit, arguments.every, progress)
     if report.equal:
         how = f"; the guest {report.outcome.reason}" if report.outcome is not None else ""
         print(
@@ -151,17 +150,16 @@ def _fuzz_here(
         shown = [str(failure) for failure in failures if failure is not None]
         print(*(shown or ["no difference"]), sep="\n\n")
         return DIFFERENT if shown else 0
-    line = _Line()
-
-    def report(progress: Progress) -> None:
-        line.show(
-            f"seed {seed}: {progress.cases:,} cases, {progress.instructions:,} instructions equal, "
-            f"{progress.rate:,.0f}/s"
-        )
-
     limit = arguments.fuzz if arguments.time is None else None
-    progress = fuzzer.run(limit, arguments.time, report)
-    line.clear()
+    with StatusLine() as line:
+
+        def report(progress: Progress) -> None:
+            line.show(
+                f"seed {seed}: {progress.cases:,} cases, {progress.instructions:,} instructions "
+                f"equal, {progress.rate:,.0f}/s"
+            )
+
+        progress = fuzzer.run(limit, arguments.time, report)
     print(*progress.failures, sep="\n\n")
     print(
         f"seed {seed}: {len(progress.failures)} differences in {progress.instructions:,} "
@@ -170,19 +168,3 @@ def _fuzz_here(
     if arguments.coverage:
         print(*fuzzer.describe_coverage(), sep="\n")
     return DIFFERENT if progress.failures else 0
-
-
-class _Line:
-    """A line on the terminal that is written over and over; nothing if there is no terminal."""
-
-    def __init__(self) -> None:
-        self._on = sys.stderr.isatty()
-
-    def show(self, text: str) -> None:
-        """Put a text there."""
-        if self._on:
-            print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
-
-    def clear(self) -> None:
-        """Remove it."""
-        self.show("")

@@ -50,6 +50,7 @@ from rvemu.cli.device_options import add_drive_options, drives
 from rvemu.cli.machine_options import add_engine_option, add_isa_option, add_memory_option
 from rvemu.cli.quantities import count
 from rvemu.cli.run import UNFINISHED, exit_status
+from rvemu.cli.status_line import StatusLine
 from rvemu.cli.vm_guests import Guest, add_guest_options, find_guests
 from rvemu.errors import RvemuError
 from rvemu.hart.extensions import parse_isa
@@ -305,7 +306,14 @@ def _compare(arguments: argparse.Namespace, guest: Guest) -> int:
             guest.load(machine)
             return machine
 
-        measured = measure(build, modes, arguments.max_instructions)
+        line = stack.enter_context(StatusLine())
+
+        def progress(machine: VirtualMachine) -> None:
+            if line.due():
+                done = f"{machine.instructions:,} instructions, {machine.accounting.total:,} exits"
+                line.show(f"mode {machine.mode}: {done}")
+
+        measured = measure(build, modes, arguments.max_instructions, progress)
     if PARAVIRT not in modes:
         _say(f"mode paravirt is left out: {guest.path.stem} {guest.why_not_paravirtual()}")
     different = differences(measured)

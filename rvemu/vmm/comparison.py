@@ -3,6 +3,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from rvemu.vmm.accounting import Accounting
@@ -37,14 +38,17 @@ def measure(
     build: Callable[[str, Callable[[bytes], None]], VirtualMachine],
     modes: Sequence[str],
     limit: int | None = None,
+    progress: Callable[[VirtualMachine], None] = lambda _: None,
 ) -> list[Measured]:
     """Run a guest under some modes, in order. build: makes a virtual machine with the guest loaded,
-    given the mode and what takes the guest's output."""
+    given the mode and what takes the guest's output. progress: told now and then of the one that
+    runs."""
     found = []
     for mode in modes:
         output = bytearray()
         machine = build(mode, output.extend)
         timeline = _watch(machine)
+        machine.machine.hooks.between.append(partial(progress, machine))
         run = machine.run(limit)
         found.append(
             Measured(
