@@ -8,7 +8,7 @@ from rvemu.clock import CLOCKS_PER_TICK
 from rvemu.hart.csr_translation import write_satp
 from rvemu.hart.csr_trap import VS_INTERRUPTS, write_hedeleg, write_medeleg
 from rvemu.hart.extensions import Ext
-from rvemu.hart.fields import HSTATUS, MENVCFG, MIP, MSTATUS, SSTATUS
+from rvemu.hart.fields import COUNTINHIBIT, HSTATUS, MENVCFG, MIP, MSTATUS, SSTATUS
 from rvemu.hart.floating import update_fp_fast
 from rvemu.hart.privilege import set_privilege
 from rvemu.hart.state import M_MODE, PASS_NONE, S_MODE, Hart
@@ -174,7 +174,9 @@ def load_virtual(p: Hart, v: Hart, distance: U64) -> U1:
     p.hvip = (pending & delegated) << 1
     p.hcounteren = v.mcounteren
     p.mcountinhibit = v.mcountinhibit
-    p.mcycle_offset = u64(v.mcycle_offset - CLOCK_OFFSET)
+    p.mcycle_offset = v.mcycle_offset
+    if not v.mcountinhibit & COUNTINHIBIT.CY.mask:  # else it is no offset, but mcycle
+        p.mcycle_offset = u64(v.mcycle_offset - CLOCK_OFFSET)
     p.minstret_offset = v.minstret_offset
     trapped = HSTATUS.SPV.mask | HSTATUS.VTW.mask | (v.mstatus & _TRAPPED)
     p.hstatus = put(trapped, HSTATUS.VSXL, 2)

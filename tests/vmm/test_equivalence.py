@@ -3,7 +3,7 @@ time, and so is memory (Popek and Goldberg's *equivalence*, timing included)."""
 
 import pytest
 
-from rvemu.hart.fields import MSTATUS, SATP
+from rvemu.hart.fields import COUNTINHIBIT, MSTATUS, SATP
 from rvemu.vmm.exits import Exit
 from rvemu.vmm.virtual_machine import EMULATE
 from tests.assembler import A0, A1, S0, T5, ZERO, Assembler
@@ -48,6 +48,23 @@ def test_a_guest_has_no_more_than_its_isa_string_names(isa: str, mode: str) -> N
         machine, _ = virtual_machine(each, p.elf(), memory=4 << 20, isa=isa)
         machine.run(500)
         assert machine.machine.hart["pc"] == machine.machine.symbol("end")
+        found.append(visible(machine.machine.hart.state))
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("mode", DIRECT)
+def test_a_counter_that_stands_still_does_so_in_all_modes(mode: str) -> None:
+    p = Assembler(0x8000_0000)
+    p.csr_set("pmpaddr0", -1).csr_set("pmpcfg0", 0x1F).csr_set("mcounteren", -1)
+    p.csr_set("mcountinhibit", COUNTINHIBIT.CY.mask).csr_set("mcycle", 1237)
+    p.li(T5, 1 << MSTATUS.MPP.low).csrs("mstatus", T5)
+    p.la(T5, "supervisor").csrw("mepc", T5).op("mret").align(4).label("supervisor")
+    p.csrr(A0, "cycle").csrr(A1, "instret").label("end").jal(ZERO, "end")
+    found = []
+    for each in (EMULATE, mode):
+        machine, _ = virtual_machine(each, p.elf(), memory=4 << 20)
+        machine.run(100)
+        assert machine.machine.hart["a0"] == 1237
         found.append(visible(machine.machine.hart.state))
     assert found[0] == found[1]
 
