@@ -35,6 +35,7 @@ def _load_registers(p: Hart, v: Hart, distance: U64) -> None:
     if p.extensions != v.extensions | NEEDED:
         p.extensions = v.extensions | NEEDED
         p.pc_align_mask = v.pc_align_mask
+    p.extensions_built = v.extensions_built | NEEDED
     if p.fflags != v.fflags or p.frm != v.frm:
         p.fflags = v.fflags
         p.frm = v.frm
@@ -153,19 +154,24 @@ def load_virtual(p: Hart, v: Hart, distance: U64) -> U1:
     if p.priv != S_MODE or p.v:
         set_privilege(p, S_MODE, 0)
     _load_registers(p, v, distance)
+    delegated = v.mideleg & _S_INTERRUPTS
+    environment: U64 = v.menvcfg
+    if not delegated & MIP.STIP.mask:
+        # An interrupt for the guest's M-mode, which the hart does not deliver: writes of stimecmp
+        # exit, so that the VMM does.
+        environment = environment & ~MENVCFG.STCE.mask
     fenced: U1 = 0
-    if p.vsatp != v.satp or p.henvcfg != v.menvcfg:
+    if p.vsatp != v.satp or p.henvcfg != environment:
         fenced = 1
     if (p.vsstatus ^ v.mstatus) & SSTATUS.MXR.mask:
         fenced = 1
     p.vsatp = v.satp
-    p.henvcfg = v.menvcfg
+    p.henvcfg = environment
     p.vsstatus = (p.vsstatus & ~_STATUS) | (v.mstatus & _STATUS)
     for virtual, physical in _BANKED:
         setattr(p, physical, getattr(v, virtual))
     # Controls.
     write_hedeleg(p, v.medeleg)
-    delegated = v.mideleg & _S_INTERRUPTS
     p.hideleg = delegated << 1
     p.mie = (v.mie & delegated) << 1
     pending: U64 = v.mip | v.interrupt_lines

@@ -3,10 +3,12 @@ time, and so is memory (Popek and Goldberg's *equivalence*, timing included)."""
 
 import pytest
 
-from rvemu.hart.fields import COUNTINHIBIT, MSTATUS, SATP
+from rvemu.hart.extensions import DEFAULT_ISA, parse_isa
+from rvemu.hart.fields import COUNTINHIBIT, MENVCFG, MIP, MSTATUS, SATP
 from rvemu.vmm.exits import Exit
-from rvemu.vmm.virtual_machine import EMULATE
-from tests.assembler import A0, A1, S0, T5, ZERO, Assembler
+from rvemu.vmm.host import Host
+from rvemu.vmm.virtual_machine import EMULATE, VirtualMachine
+from tests.assembler import A0, A1, A2, S0, T5, ZERO, Assembler
 from tests.vmm.privileged_programs import PrivilegedProgram
 from tests.vmm.programs import DIRECT, virtual_machine, visible
 
@@ -30,43 +32,62 @@ def test_the_same_state_at_any_time(seed: int, mode: str) -> None:
     assert ram.read(ram.base, ram.size) == virtual.machine.board.ram.read(ram.base, ram.size)
 
 
-@pytest.mark.parametrize("mode", DIRECT)
-@pytest.mark.parametrize("isa", ["rv64ima_zicsr_sv39", "rv64ima_zicsr_zicntr_sv48"])
-def test_a_guest_has_no_more_than_its_isa_string_names(isa: str, mode: str) -> None:
-    """In S-mode as well, where mode hardware lets the hart itself execute accesses of CSRs."""
+def _in_supervisor_mode(**csrs: int) -> Assembler:
+    """A program that sets CSRs, and goes to S-mode. Traps to M-mode go to its label "machine"."""
     p = Assembler(0x8000_0000)
-    p.csr_set("pmpaddr0", -1).csr_set("pmpcfg0", 0x1F).la(T5, "nothing_mapped").csrw("mtvec", T5)
+    p.la(T5, "machine").csrw("mtvec", T5).csr_set("pmpaddr0", -1).csr_set("pmpcfg0", 0x1F)
+    for name, value in csrs.items():
+        p.csr_set(name, value)
     p.li(T5, 1 << MSTATUS.MPP.low).csrs("mstatus", T5)
-    p.la(T5, "supervisor").csrw("mepc", T5).op("mret").align(4).label("supervisor")
-    p.csr_set("scounteren", -1)
-    for mode_field in (11, 10, 9, 8):
-        p.csr_set("satp", mode_field << SATP.MODE.low).op("addi", rd=S0, rs1=S0, imm=1)
-    p.align(4).label("nothing_mapped").csrr(A0, "satp").csrr(A1, "mcause")
-    p.label("end").jal(ZERO, "end")
+    return p.la(T5, "supervisor").csrw("mepc", T5).op("mret").align(4).label("supervisor")
+
+
+def _same_at_end(program: Assembler, mode: str, isa: str = DEFAULT_ISA) -> VirtualMachine:
+    """Run a program, to its label "end", in a mode and on a real hart, which is the same."""
     found = []
-    for each in (EMULATE, mode):
-        machine, _ = virtual_machine(each, p.elf(), memory=4 << 20, isa=isa)
+    for each in (mode, EMULATE):
+        host = Host(parse_isa(DEFAULT_ISA))  # which may have more than the guest
+        machine, _ = virtual_machine(each, program.elf(), host=host, memory=4 << 20, isa=isa)
         machine.run(500)
         assert machine.machine.hart["pc"] == machine.machine.symbol("end")
         found.append(visible(machine.machine.hart.state))
     assert found[0] == found[1]
+    return machine
+
+
+@pytest.mark.parametrize("mode", DIRECT)
+@pytest.mark.parametrize("isa", ["rv64ima_zicsr_sv39", "rv64ima_zicsr_zicntr_sv48"])
+def test_a_guest_has_no_more_than_its_isa_string_names(isa: str, mode: str) -> None:
+    """In S-mode as well, where mode hardware lets the hart itself execute accesses of CSRs."""
+    p = _in_supervisor_mode()
+    p.csr_set("scounteren", -1).csr_set("sstatus", MSTATUS.FS.mask)
+    for table in (11, 10, 9, 8):
+        p.csr_set("satp", table << SATP.MODE.low).op("addi", rd=S0, rs1=S0, imm=1)
+    p.align(4).label("machine").csrr(A0, "satp").csrr(A1, "mcause").csrr(A2, "sstatus")
+    _same_at_end(p.label("end").jal(ZERO, "end"), mode, isa)
 
 
 @pytest.mark.parametrize("mode", DIRECT)
 def test_a_counter_that_stands_still_does_so_in_all_modes(mode: str) -> None:
-    p = Assembler(0x8000_0000)
-    p.csr_set("pmpaddr0", -1).csr_set("pmpcfg0", 0x1F).csr_set("mcounteren", -1)
-    p.csr_set("mcountinhibit", COUNTINHIBIT.CY.mask).csr_set("mcycle", 1237)
-    p.li(T5, 1 << MSTATUS.MPP.low).csrs("mstatus", T5)
-    p.la(T5, "supervisor").csrw("mepc", T5).op("mret").align(4).label("supervisor")
-    p.csrr(A0, "cycle").csrr(A1, "instret").label("end").jal(ZERO, "end")
-    found = []
-    for each in (EMULATE, mode):
-        machine, _ = virtual_machine(each, p.elf(), memory=4 << 20)
-        machine.run(100)
-        assert machine.machine.hart["a0"] == 1237
-        found.append(visible(machine.machine.hart.state))
-    assert found[0] == found[1]
+    still = COUNTINHIBIT.CY.mask
+    p = _in_supervisor_mode(mcounteren=-1, mcountinhibit=still, mcycle=1237)
+    p.csrr(A0, "cycle").csrr(A1, "instret").label("machine")
+    machine = _same_at_end(p.label("end").jal(ZERO, "end"), mode)
+    assert machine.machine.hart["a0"] == 1237
+
+
+@pytest.mark.parametrize("mode", DIRECT)
+def test_a_timer_that_is_m_mode_s_interrupts_s_mode_as_it_is_set(mode: str) -> None:
+    """The guest's S-mode may set it, but its interrupt is not delegated."""
+    p = _in_supervisor_mode(
+        mcounteren=-1, menvcfg=MENVCFG.STCE.mask, stimecmp=-1, mie=MIP.STIP.mask
+    )
+    p.csrw("stimecmp", ZERO)
+    for _ in range(9):
+        p.op("addi", rd=S0, rs1=S0, imm=1)
+    p.align(4).label("machine").csrr(A0, "mepc").csrr(A1, "mcause")
+    machine = _same_at_end(p.label("end").jal(ZERO, "end"), mode)
+    assert machine.machine.hart["s0"] == 0
 
 
 @pytest.mark.parametrize("mode", DIRECT)
