@@ -1,4 +1,5 @@
-"""What Python's own modules lack of files on the host: holes, and locks that QEMU respects."""
+"""What Python's own modules lack of files on the host: holes, locks that belong to an open file,
+and those of disk images, which QEMU respects."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ import ctypes
 import errno
 import struct
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 try:
     import fcntl
@@ -20,6 +21,15 @@ _KEEP_SIZE, _PUNCH_HOLE, _ZERO_RANGE = 1, 2, 16
 _USED_BASE, _UNSHARED_BASE = 100, 200
 _READ, _WRITE, _RESIZE = 0, 1, 3
 _FLOCK = struct.Struct("hhqqi4x")  # struct flock where off_t has 64 bits
+
+
+class RangeLock(NamedTuple):
+    """A lock of bytes of a file."""
+
+    kind: int  # fcntl's F_RDLCK, F_WRLCK, or F_UNLCK for none
+    start: int
+    length: int  # 0: to the file's end, wherever that will be
+    process: int = 0  # who has it, if it was found; -1 if it belongs to an open file
 
 
 def punch_hole(descriptor: int, offset: int, length: int) -> bool:
@@ -46,19 +56,39 @@ def lock_image(descriptor: int, *, writable: bool) -> bool:
     others = [_UNSHARED_BASE + n for n in used] + [_USED_BASE + n for n in unshared]
     try:
         for byte in mine:
-            fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, _lock(fcntl.F_RDLCK, byte))
-        for byte in others:
-            answer = fcntl.fcntl(descriptor, fcntl.F_OFD_GETLK, _lock(fcntl.F_WRLCK, byte))
-            if _FLOCK.unpack(answer)[0] != fcntl.F_UNLCK:
+            # One that is taken has been locked by someone who does not follow the protocol.
+            if not set_lock(descriptor, RangeLock(fcntl.F_RDLCK, byte, 1)):
                 return False
-    except OSError as error:
-        # Someone who does not follow the protocol has locked it exclusively.
-        return error.errno not in (errno.EAGAIN, errno.EACCES)
+        for byte in others:
+            found = find_lock(descriptor, RangeLock(fcntl.F_WRLCK, byte, 1))
+            if found.kind != fcntl.F_UNLCK:
+                return False
+    except OSError:
+        return True
     return True
 
 
-def _lock(kind: int, byte: int) -> bytes:
-    return _FLOCK.pack(kind, 0, byte, 1, 0)
+def set_lock(descriptor: int, lock: RangeLock) -> bool:
+    """Lock or unlock bytes for an open file; others that it has locked stay as they are. False if
+    somebody else has one of them."""
+    try:
+        fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, _packed(lock))
+    except OSError as error:
+        if error.errno not in (errno.EAGAIN, errno.EACCES):
+            raise
+        return False
+    return True
+
+
+def find_lock(descriptor: int, lock: RangeLock) -> RangeLock:
+    """A lock of somebody else's that forbids one; of the kind F_UNLCK if there is none."""
+    answer = fcntl.fcntl(descriptor, fcntl.F_OFD_GETLK, _packed(lock))
+    kind, _, start, length, process = _FLOCK.unpack(answer)
+    return RangeLock(kind, start, length, process)
+
+
+def _packed(lock: RangeLock) -> bytes:
+    return _FLOCK.pack(lock.kind, 0, lock.start, lock.length, 0)
 
 
 def _fallocate(descriptor: int, mode: int, offset: int, length: int) -> bool:

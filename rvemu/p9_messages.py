@@ -43,6 +43,8 @@ class Message(IntEnum):
     XATTRCREATE = 32
     READDIR = 40
     FSYNC = 50
+    LOCK = 52
+    GETLOCK = 54
     LINK = 70
     MKDIR = 72
     RENAMEAT = 74
@@ -57,12 +59,12 @@ class Message(IntEnum):
     REMOVE = 122
 
 
-#: Requests that change something.
+#: Requests that change something, if only what others may do.
 CHANGES = frozenset(
     [
         *(Message.CREATE, Message.SYMLINK, Message.MKNOD, Message.RENAME, Message.SETATTR),
         *(Message.XATTRCREATE, Message.LINK, Message.MKDIR, Message.RENAMEAT, Message.UNLINKAT),
-        Message.WRITE,
+        *(Message.WRITE, Message.LOCK, Message.GETLOCK),
     ]
 )
 
@@ -80,6 +82,13 @@ class Valid(IntFlag):
     MTIME_SET = 1 << 8
 
 
+class LockStatus(IntEnum):
+    """What became of a LOCK."""
+
+    SUCCESS = 0
+    BLOCKED = 1  # somebody else has it
+
+
 REMOVE_FOLDER = 0x200  # of UNLINKAT
 
 STRING = Prefixed(Int16ul, GreedyBytes)
@@ -89,6 +98,10 @@ ENTRY = Struct("qid" / QID, "offset" / Int64ul, "type" / Int8ul, "name" / STRING
 _TIME = Struct("seconds" / Int64ul, "nanoseconds" / Int64ul)
 
 _FID = Struct("fid" / Int32ul)
+_LOCK = (
+    *("type" / Int8ul, "start" / Int64ul, "length" / Int64ul),
+    *("process" / Int32ul, "client" / STRING),
+)
 REQUESTS = {
     Message.STATFS: _FID,
     Message.OPEN: Struct("fid" / Int32ul, "flags" / Int32ul),
@@ -111,6 +124,10 @@ REQUESTS = {
     ),
     Message.READDIR: Struct("fid" / Int32ul, "offset" / Int64ul, "count" / Int32ul),
     Message.FSYNC: _FID,
+    Message.LOCK: Struct(
+        "fid" / Int32ul, "type" / Int8ul, "flags" / Int32ul, "start" / Int64ul, "length" / Int64ul
+    ),
+    Message.GETLOCK: Struct("fid" / Int32ul, *_LOCK),
     Message.MKDIR: Struct("fid" / Int32ul, "name" / STRING, "mode" / Int32ul, "gid" / Int32ul),
     Message.RENAMEAT: Struct(
         "fid" / Int32ul, "name" / STRING, "new_folder" / Int32ul, "new_name" / STRING
@@ -129,6 +146,8 @@ REQUESTS = {
     Message.CLUNK: _FID,
     Message.REMOVE: _FID,
 }
+LOCK_ANSWER = Int8ul
+GETLOCK_ANSWER = Struct(*_LOCK)
 _STATFS = Struct(
     "type" / Int32ul,
     "bsize" / Int32ul,

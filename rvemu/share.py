@@ -25,7 +25,9 @@ from rvemu.keyvalues import Options
 from rvemu.p9_messages import (
     CHANGES,
     ENTRY,
+    GETLOCK_ANSWER,
     HEADER,
+    LOCK_ANSWER,
     QID,
     REMOVE_FOLDER,
     REQUESTS,
@@ -36,6 +38,7 @@ from rvemu.p9_messages import (
     file_system,
     qid,
 )
+from rvemu.share_locks import Locks
 
 #: Bytes of the largest message that is offered, and of the smallest that is accepted.
 MAX_MESSAGE = 512 << 10
@@ -79,8 +82,20 @@ class _File:
         self.names = names
         self.opened: int | None = None
         self.entries: list[bytes] = []  # of an opened folder
+        self._locks: Locks | None = None
+
+    @property
+    def locks(self) -> Locks:
+        """What is locked by it."""
+        if self.opened is None:
+            raise OSError(errno.EBADF, "not open")
+        if self._locks is None:
+            self._locks = Locks(self.opened)
+        return self._locks
 
     def __del__(self) -> None:
+        if self._locks is not None:
+            self._locks.close()
         if self.opened is not None:
             os.close(self.opened)
 
@@ -187,6 +202,10 @@ class Share:
                 with self._descriptor(file) as descriptor:
                     changes.set_attributes(descriptor, request)
                 return b""
+            case Message.LOCK:
+                return bytes(LOCK_ANSWER.build(file.locks.take(request)))
+            case Message.GETLOCK:
+                return bytes(GETLOCK_ANSWER.build(file.locks.find(request)))
             case Message.CREATE:
                 return self._create(file, request)
             case Message.RENAME:

@@ -1,6 +1,7 @@
 """The 9P server, with a client that asks by hand."""
 
 import errno
+import fcntl
 import os
 import socket
 import struct
@@ -13,8 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rvemu import share as module
+from rvemu import share_locks
 from rvemu.devices.virtio.p9 import MAX_MESSAGE, P9
 from rvemu.errors import RvemuError
+from rvemu.host_files import RangeLock, set_lock
 from rvemu.lang import M64
 from rvemu.share import MAX_DEPTH, Share, ShareOptions
 from tests.devices.virtio.driver import BUFFERS, WRITE, Driver
@@ -22,10 +25,12 @@ from tests.devices.virtio.driver import BUFFERS, WRITE, Driver
 pytestmark = pytest.mark.skipif(not hasattr(os, "O_PATH"), reason="only Linux shares folders")
 
 STATFS, OPEN, READLINK, GETATTR, READDIR, FSYNC = 8, 12, 22, 24, 40, 50
+LOCK, GETLOCK = 52, 54
 VERSION, ATTACH, FLUSH, WALK, READ, CLUNK, REMOVE = 100, 104, 108, 110, 116, 120, 122
 CREATE, SYMLINK, MKNOD, RENAME, SETATTR, LINK, MKDIR = 14, 16, 18, 20, 26, 70, 72
 RENAMEAT, UNLINKAT, WRITE_FILE = 74, 76, 118
 MODE, UID, GID, SIZE, ATIME, MTIME, ATIME_SET, MTIME_SET = 1, 2, 4, 8, 16, 32, 128, 256
+SHARED, EXCLUSIVE, UNLOCKED = 0, 1, 2
 ROOM = 8192
 
 
@@ -104,6 +109,18 @@ class Client:
         times: tuple[int, int, int, int] = (0, 0, 0, 0),
     ) -> None:
         self.ask(SETATTR, struct.pack("<IIIIIQ4Q", fid, valid, mode, uid, gid, size, *times))
+
+    def lock(self, fid: int, kind: int, start: int = 0, length: int = 0) -> bool:
+        """Whether it could be had."""
+        body = struct.pack("<IBIQQI", fid, kind, 0, start, length, 1) + text("guest")
+        return self.ask(LOCK, body) == b"\0"
+
+    def find_lock(self, fid: int, kind: int, start: int = 0, length: int = 0) -> tuple[int, ...]:
+        """Kind, start and length of what forbids a lock."""
+        body = struct.pack("<IBQQI", fid, kind, start, length, 1) + text("guest")
+        kind, start, length, process, client = struct.unpack("<BQQIH", self.ask(GETLOCK, body))
+        assert (process, client) == (0, 0), "a file of the host's is nobody's in the guest"
+        return kind, start, length
 
     def list(self, fid: int, count: int = 100_000) -> list[str]:
         names, offset = [], 0
@@ -223,7 +240,7 @@ def test_a_fifo_does_not_block(client):
         client.open(1)
 
 
-CHANGES = [14, 16, 18, 20, 26, 32, 70, 72, 74, 76, 118]
+CHANGES = [14, 16, 18, 20, 26, 32, LOCK, GETLOCK, 70, 72, 74, 76, 118]
 
 
 @pytest.mark.parametrize("kind", CHANGES)
@@ -365,6 +382,54 @@ def test_attributes_are_set(writer, folder):
         writer.walk(fid, name)
         with refused(errno.EOPNOTSUPP):
             writer.set(fid, MODE, mode=0o777)
+
+
+def test_files_are_locked_against_other_machines_and_the_host(writer, folder):
+    hello = folder / "hello"
+    with closing(Share(str(folder), writable=True)) as share, hello.open("r+b") as host:
+        other = Client(share)
+        for each in (writer, other):
+            each.walk(1, "hello")
+            each.open(1)  # for reading: that is enough, as for `flock`
+        assert writer.lock(1, EXCLUSIVE, 10, 10)
+        assert not other.lock(1, SHARED)
+        assert other.find_lock(1, SHARED) == (EXCLUSIVE, 10, 10)
+        assert other.lock(1, EXCLUSIVE, 20, 0)
+        assert other.lock(1, EXCLUSIVE, 0, 10)
+        for start, free in ((9, False), (19, False), (20, False)):
+            assert set_lock(host.fileno(), RangeLock(fcntl.F_RDLCK, start, 1)) is free
+        assert writer.lock(1, UNLOCKED, 12, 4)
+        assert set_lock(host.fileno(), RangeLock(fcntl.F_RDLCK, 12, 4))
+        assert not set_lock(host.fileno(), RangeLock(fcntl.F_RDLCK, 11, 1))
+        assert other.find_lock(1, SHARED, 12, 4) == (UNLOCKED, 12, 4)
+        writer.ask(CLUNK, struct.pack("<I", 1))
+        assert other.lock(1, SHARED), "what is closed is unlocked"
+        assert not other.lock(1, EXCLUSIVE), "a shared lock is there"
+
+
+def test_locks_that_cannot_be(writer, folder, monkeypatch):
+    (folder / "program").write_bytes(b"")
+    (folder / "program").chmod(0o4755)
+    writer.walk(1, "program")
+    with refused(errno.EBADF):
+        writer.lock(1, SHARED)
+    writer.open(1)
+    assert writer.lock(1, SHARED)
+    with refused(errno.EBADF):
+        writer.lock(1, EXCLUSIVE)  # it is not to be opened for writing at all
+    writer.open(0)
+    assert writer.lock(0, SHARED)
+    for kind, start, length in ((3, 0, 0), (0, 1 << 63, 0), (0, 1, (1 << 63) - 1)):
+        with refused(errno.EINVAL):
+            writer.lock(1, kind, start, length)
+    assert writer.lock(1, UNLOCKED)
+    monkeypatch.setattr(share_locks, "MAX_RANGES", 3)
+    for n in range(3):
+        assert writer.lock(1, SHARED, 10 * n, 9)
+    with refused(errno.ENOLCK):
+        writer.lock(1, UNLOCKED, 4, 1)  # of one it makes two
+    assert writer.lock(1, UNLOCKED, 5, 100)
+    assert writer.lock(1, SHARED, 50, 1)
 
 
 def test_links_lead_nowhere_but_down(writer, folder):

@@ -52,12 +52,19 @@ def regular_files(tree: Path) -> list[Path]:
 
 
 def test_a_debian_system(debian: Path, tmp_path: Path) -> None:
-    """Log in, list and read files, power off; the host finds in the image what the guest found."""
-    image = tmp_path / "disk.img"
+    """Log in, list and read files, lock shared ones, power off; the host finds in the image what
+    the guest found."""
+    image, shared = tmp_path / "disk.img", tmp_path / "shared"
     subprocess.run(["cp", "--sparse=always", debian, image], check=True)
-    with Guest(
-        *("--drive", f"file={image},format=raw", "--append", "quiet root=/dev/vda")
-    ) as guest:
+    shared.mkdir()
+    with (
+        (shared / "mine").open("w") as mine,
+        Guest(
+            *("--drive", f"file={image},format=raw", "--append", "quiet root=/dev/vda"),
+            *("--share", f"{shared},writable=on"),
+        ) as guest,
+    ):
+        fcntl.lockf(mine, fcntl.LOCK_EX)
         guest.expect("Checking root file system")
         guest.expect("debian login: ")
         guest.type("root\n")
@@ -68,6 +75,10 @@ def test_a_debian_system(debian: Path, tmp_path: Path) -> None:
         guest.expect("root@debian:~# ")
         guest.type("dpkg --audit && dpkg -s sysvinit-core | grep Status; cat /etc/debian_version\n")
         guest.expect("Status: install ok installed\n13.")
+        guest.type("mount -t 9p -o trans=virtio,version=9p2000.L share0 /mnt\n")
+        guest.type("flock -n /mnt/mine true; echo mine$?; flock -n /mnt/yours true; echo yours$?\n")
+        guest.expect("mine1\n")
+        guest.expect("yours0\n")
         guest.type("poweroff\n")
         guest.expect("reboot: Power down")
         assert guest.process.wait(60) == 0
