@@ -24,6 +24,8 @@ from construct import (
     Struct,
 )
 
+from rvemu.devices.virtio.layout import packed
+
 VERSION = b"9P2000.L"
 
 
@@ -92,7 +94,7 @@ class LockStatus(IntEnum):
 REMOVE_FOLDER = 0x200  # of UNLINKAT
 
 STRING = Prefixed(Int16ul, GreedyBytes)
-HEADER = Struct("size" / Int32ul, "type" / Int8ul, "tag" / Int16ul)
+HEADER = packed(Struct("size" / Int32ul, "type" / Int8ul, "tag" / Int16ul))
 QID = Struct("type" / Int8ul, "version" / Int32ul, "path" / Int64ul)
 ENTRY = Struct("qid" / QID, "offset" / Int64ul, "type" / Int8ul, "name" / STRING)
 _TIME = Struct("seconds" / Int64ul, "nanoseconds" / Int64ul)

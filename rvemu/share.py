@@ -125,18 +125,17 @@ class Share:
 
     def answer(self, message: bytes, room: int) -> bytes:
         """The answer to a message: at most `room` bytes, which must hold an error."""
-        header = HEADER.parse(message.ljust(HEADER.sizeof(), b"\0"))
+        _, asked, tag = HEADER.unpack(message[: HEADER.size].ljust(HEADER.size, b"\0"))
         try:
-            body = self._answer(header.type, message[HEADER.sizeof() :], min(room, self._limit))
-            kind = header.type + 1
-            if HEADER.sizeof() + len(body) > room:
+            body = self._answer(asked, message[HEADER.size :], min(room, self._limit))
+            kind = asked + 1
+            if HEADER.size + len(body) > room:
                 raise OSError(errno.EMSGSIZE, "room")
         except OSError as error:
             kind, body = Message.ERROR + 1, Int32ul.build(error.errno or errno.EIO)
         except (ConstructError, UnicodeError, ValueError):
             kind, body = Message.ERROR + 1, Int32ul.build(errno.EPROTO)
-        size = HEADER.sizeof() + len(body)
-        return bytes(HEADER.build({"size": size, "type": kind, "tag": header.tag}) + body)
+        return HEADER.pack(HEADER.size + len(body), kind, tag) + body
 
     def _answer(self, kind: int, data: bytes, room: int) -> bytes:
         """The body of an answer; `room` is that for the whole of it."""
@@ -359,7 +358,7 @@ class Share:
             with os.scandir(file.opened) as found:
                 names = sorted(os.fsencode(each.name) for each in found)
             file.entries = [b".", b"..", *names]
-        count = min(request.count, room - HEADER.sizeof() - 4)
+        count = min(request.count, room - HEADER.size - 4)
         data = bytearray()
         for n in range(min(request.offset, len(file.entries)), len(file.entries)):
             entry = self._entry(file, n)
@@ -416,6 +415,6 @@ def _name_of(names: _Names) -> bytes:
 def _read(file: _File, request: Any, room: int) -> bytes:
     if file.opened is None:
         raise OSError(errno.EBADF, "not open")
-    count = min(request.count, room - HEADER.sizeof() - 4)
+    count = min(request.count, room - HEADER.size - 4)
     data = os.pread(file.opened, count, min(request.offset, (1 << 63) - 1 - count))
     return bytes(Int32ul.build(len(data)) + data)
