@@ -59,6 +59,8 @@ class Answers(ctypes.Structure):
         ("length", c_uint64),
         ("next_entry", c_uint64),  # from the second time on
         ("next_length", c_uint64),
+        ("fenced_entry", c_uint64),  # or this way, if tables were changed
+        ("fenced_length", c_uint64),
         ("exits_left", c_uint64),  # until the VMM wants to look
         # Counts since the VMM has looked: exits by reason, entries, instructions, tables switched,
         # nanoseconds in the guest.
@@ -70,8 +72,11 @@ class Answers(ctypes.Structure):
     ]
 
     @classmethod
-    def of(cls, engine: Stepper, distance: int, entry: int, length: int) -> "Answers":
-        """For an engine, and a way into a guest. Nothing, if the engine has no entry points."""
+    def of(
+        cls, engine: Stepper, distance: int, entry: tuple[int, int], fenced: tuple[int, int]
+    ) -> "Answers":
+        """For an engine, and ways into a guest: addresses and lengths, without a fence and with
+        one. Nothing, if the engine has no entry points."""
         if not engine.entry_point("run"):
             return cls()
         timespec_get = ctypes.cast(ctypes.CDLL(None).timespec_get, ctypes.c_void_p).value
@@ -80,8 +85,10 @@ class Answers(ctypes.Structure):
             execute=engine.entry_point("execute"),
             timespec_get=timespec_get,
             distance=distance,
-            next_entry=entry,
-            next_length=length,
+            next_entry=entry[0],
+            next_length=entry[1],
+            fenced_entry=fenced[0],
+            fenced_length=fenced[1],
         )
 
     def account(self, accounting: Accounting) -> float:

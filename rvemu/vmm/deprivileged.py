@@ -22,7 +22,8 @@ class Deprivileged(Monitor):
         self._enter_user = host.bind(enter_user, host.hart, self.hart)
         self._leave_user = host.bind(leave_user, host.hart, self.hart)
         #: For a loop that answers exits without Python.
-        self.answers = Answers.of(host.engine, self.to_physical, ENTER_U.address, ENTER_U.length)
+        ways = [(entry.address, entry.length) for entry in (ENTER_U, ENTER_U_FENCED)]
+        self.answers = Answers.of(host.engine, self.to_physical, *ways)
         self.time = Time()
 
     def way_in(self) -> Entry:

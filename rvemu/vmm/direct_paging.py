@@ -5,6 +5,7 @@ of some level, which it may not: then only the VMM stores to it, entry by entry,
 An entry may lead to the guest's own memory alone, with stores allowed only to ordinary frames, or
 to a table of the next lower level. So whatever tables the guest makes, they reach nothing but its
 own memory, and it can't change them behind the VMM's back. (Xen's direct paging is the model.)
+rvemu.vmm.frame_books keeps these rules; here is what else belongs to them.
 
 What the guest writes in entries are guest-physical addresses; what stands in tables are physical
 ones. Both lie at a constant distance.
@@ -14,31 +15,54 @@ virtual ones then, as on a hart without paging.
 """
 
 import ctypes
-from collections import Counter
-from dataclasses import dataclass
+import struct
+from ctypes import c_uint64
 
 from rvemu.hart.decoded import invalidate_physical
 from rvemu.hart.fields import MODE_SV39, PTE, SATP
 from rvemu.hart.state import PAGE_DECODED
 from rvemu.lang import put
+from rvemu.vmm.frame_books import (
+    LARGE,
+    ORDINARY,
+    RECORD,
+    SHARED,
+    Books,
+    Refusal,
+    is_list,
+    make_updates,
+    pin_table,
+    set_entry,
+    unpin_table,
+    update_made,
+)
 from rvemu.vmm.host import OutOfFrames
 from rvemu.vmm.hypercalls import What
 from rvemu.vmm.monitor import PAGE_MASK, Monitor
 from rvemu.vmm.page_tables import EXECUTE, READ, WRITE, PageTable
 
-TABLE_ENTRIES = 512
-_LEAF = PTE.R.mask | PTE.W.mask | PTE.X.mask
-_POINTER_RESERVED = PTE.U.mask | PTE.A.mask | PTE.D.mask
-# Global translations would be shared by the kernel's and the processes' tables.
-_TAKEN = PTE.G.mask
-_KNOWN = 0x3FF | PTE.PPN.mask
-#: Levels of tables: the root of Sv57 is of level 4.
-LEVELS = 5
 # So many roots may be in use, or have been and still be pinned.
 _ASIDS = 1 << 12
-# Leaves are of 4 KiB or 2 MiB.
-_HIGHEST_LEAF = 1
-_LARGE = 4096 << 9 * _HIGHEST_LEAF
+
+# What is said of refusals, of an address and a value asked for, and an entry.
+_SAID = {
+    Refusal.NO_FRAME: "{address:#x} is no frame of the guest's memory",
+    Refusal.NO_ENTRY: "{address:#x} is no entry of a table",
+    Refusal.NO_LEVEL: "there are no tables of level {value}",
+    Refusal.IS_TABLE: "{address:#x} is a table already",
+    Refusal.IS_SHARED: "{address:#x} is a page that the VMM writes",
+    Refusal.IS_WRITABLE: "{address:#x} is mapped for stores, and can't be a table",
+    Refusal.NO_TABLE: "{address:#x} is no table",
+    Refusal.IN_USE: "the table at {address:#x} is in use",
+    Refusal.RESERVED_BITS: "entry {entry:#x} has bits that are reserved, or not offered",
+    Refusal.NO_TABLE_BELOW: "entry {entry:#x} leads to no table of the level below",
+    Refusal.POINTER_BITS: "entry {entry:#x} leads to a table, with U, A or D",
+    Refusal.TOO_LARGE: "entry {entry:#x} maps more than 2 MiB",
+    Refusal.WRITE_ONLY: "entry {entry:#x} has W without R",
+    Refusal.MISALIGNED: "entry {entry:#x} maps a page that is not aligned",
+    Refusal.NOT_MEMORY: "entry {entry:#x} leads out of the guest's memory",
+    Refusal.STORES_TO_TABLE: "entry {entry:#x} allows stores to a table",
+}
 
 
 class RefusedError(Exception):
@@ -46,16 +70,6 @@ class RefusedError(Exception):
     changes were made before it."""
 
     made = 0
-
-
-@dataclass
-class Table:
-    """A frame that is a table. users: entries that lead to it, and uses as a root. asid: of the
-    physical hart's, if it has been a root."""
-
-    level: int
-    users: int = 0
-    asid: int = 0
 
 
 class DirectPaging:
@@ -67,11 +81,27 @@ class DirectPaging:
         size = monitor.ram_end - monitor.ram_base
         memory = (ctypes.c_char * size).from_address(int(shared.region_host[0]))
         self._bytes = memoryview(memory).cast("B")
-        #: The guest's memory, as 64-bit words.
-        self.words = self._bytes.cast("Q")
         self._page_words = (ctypes.c_uint32 * (size >> 12)).from_address(
             int(shared.region_pages[0])
         )
+        assert monitor.ram_base % LARGE == 0
+        frames, blocks = size >> 12, -(-size // LARGE)
+        #: What frames are, and how often each is in use as a table.
+        self.kinds, self.users = (c_uint64 * frames)(), (c_uint64 * frames)()
+        self._counts = (c_uint64 * frames)(), (c_uint64 * blocks)(), (c_uint64 * blocks)()
+        self._arrays = (self.kinds, self.users, *self._counts)
+        self.books = Books(
+            *(monitor.ram_base, size, monitor.host_address),
+            monitor.to_physical >> 12 << PTE.PPN.low,
+            *map(ctypes.addressof, self._arrays),
+        )
+        bind, v = monitor.host.bind, monitor.hart
+        self._set_entry = bind(set_entry, v, self.books)
+        self._pin_table = bind(pin_table, v, self.books)
+        self._unpin_table = bind(unpin_table, self.books)
+        self._is_list = bind(is_list, self.books)
+        self._make_updates = bind(make_updates, v, self.books)
+        self._update_made = bind(update_made, v, self.books)
         #: What translates before the guest has tables.
         self.linear = PageTable(monitor.frames, 3)
         self.begin()
@@ -79,128 +109,108 @@ class DirectPaging:
     def begin(self) -> None:
         """A guest was loaded: all its frames are ordinary."""
         self.linear.clear()
-        #: The frames that are tables, by guest-physical address.
-        self.tables: dict[int, Table] = {}
-        # How many of them are where a large leaf would lead to, by its address.
-        self._tables_below: Counter[int] = Counter()
-        #: Frames that the VMM writes by itself, and which are no tables therefore.
-        self.shared: set[int] = set()
-        # ASID 0 is the linear map's.
+        for array in self._arrays:
+            ctypes.memset(array, 0, ctypes.sizeof(array))
+        # ASIDs of the physical hart's, of tables that have been roots. 0 is the linear map's.
+        self._asid_of: dict[int, int] = {}
         self._asids = list(range(_ASIDS - 1, 0, -1))
-        # How many leaves allow stores: by level, and the guest-physical address they lead to.
-        self._writable: Counter[tuple[int, int]] = Counter()
 
     # --- What the guest may ask for ----------------------------------------------------------
 
-    def update(self, what: int, address: int, value: int) -> int:
-        """One change; how many entries were looked at. Raises `RefusedError`, with nothing changed,
-        if it is against the rules."""
+    def make_updates(self, address: int, count: int) -> int | None:
+        """Make the changes of a list that were not made yet; how many were, or None if it is no
+        list. Raises `RefusedError` where one is against the rules, which then has changed
+        nothing."""
+        if not self._is_list(address, count):
+            return None
+        books = self.books
+        try:
+            while refusal := self._make_updates(address, count):
+                record = self.read(address + RECORD * books.made, RECORD)
+                what, where, value = struct.unpack("<QQQ", record)
+                if refusal != Refusal.NO_UPDATE:
+                    self._check(refusal, where, value)
+                self.update(what, where, value)
+                self._update_made()
+        except RefusedError as refused:
+            refused.made = books.made
+            raise
+        return books.made
+
+    def update(self, what: int, address: int, value: int) -> None:
+        """One change. Raises `RefusedError`, with nothing changed, if it is against the rules."""
         if what == What.SET_ENTRY:
-            self._set_entry(address, value)
-            return 1
-        if what == What.PIN_TABLE:
-            self._pin(address, value)
+            self._check(self._set_entry(address, value), address, value)
+        elif what == What.PIN_TABLE:
+            self._check(self._pin_table(address, value), address, value)
+            if (index := self.linear.find(address)) is not None:
+                self._monitor.host.words[index] &= ~WRITE
         elif what == What.UNPIN_TABLE:
-            self._unpin(address)
+            self._check(self._unpin_table(address), address, value)
+            if asid := self._asid_of.pop(address, 0):
+                self._asids.append(asid)
+                self.books.stale = 1
         else:
             raise RefusedError(f"there is no update {what}")
-        return TABLE_ENTRIES
 
-    def _set_entry(self, address: int, value: int) -> None:
-        table = self.tables.get(address & PAGE_MASK)
-        if table is None or address & 7:
-            raise RefusedError(f"{address:#x} is no entry of a table")
-        made = self._acquire(table.level, value)
-        index = address - self._monitor.ram_base >> 3
-        self._release(table.level, self.words[index])
-        self.words[index] = made
-        self.written(address, 8)
-
-    def _pin(self, frame: int, level: int) -> None:
-        self.check_frame(frame)
-        if not 0 <= level < LEVELS:
-            raise RefusedError(f"there are no tables of level {level}")
-        if frame in self.tables:
-            raise RefusedError(f"{frame:#x} is a table already")
-        if frame in self.shared:
-            raise RefusedError(f"{frame:#x} is a page that the VMM writes")
-        if self._is_writable(frame):
-            raise RefusedError(f"{frame:#x} is mapped for stores, and can't be a table")
-        # Not before all entries are known to be right is it a table, or any of them changed.
-        first = frame - self._monitor.ram_base >> 3
-        self.tables[frame] = Table(level)  # no entry of its own may allow stores to it
-        self._tables_below[frame & -_LARGE] += 1
-        made: list[int] = []
-        try:
-            for value in self.words[first : first + TABLE_ENTRIES]:
-                made.append(self._acquire(level, value) if value else 0)
-        except RefusedError:
-            for entry in made:
-                self._release(level, entry)
-            self._forget(frame)
-            raise
-        if (index := self.linear.find(frame)) is not None:
-            self._monitor.host.words[index] &= ~WRITE
-        for n, entry in enumerate(made):
-            if entry:
-                self.words[first + n] = entry
-        self.written(frame, 4096)
-
-    def _unpin(self, frame: int) -> None:
-        table = self.tables.get(frame)
-        if table is None:
-            raise RefusedError(f"{frame:#x} is no table")
-        if table.users:
-            raise RefusedError(f"the table at {frame:#x} is in use")
-        first = frame - self._monitor.ram_base >> 3
-        for entry in self.words[first : first + TABLE_ENTRIES]:
-            self._release(table.level, entry)
-        if table.asid:
-            self._asids.append(table.asid)
-            self._monitor.host.stale = True
-        self._forget(frame)
-
-    def _forget(self, frame: int) -> None:
-        """It is no table any more."""
-        del self.tables[frame]
-        self._tables_below[frame & -_LARGE] -= 1
+    def _check(self, refusal: int, address: int, value: int) -> None:
+        if refusal != Refusal.NONE:
+            said = _SAID[Refusal(refusal)]
+            raise RefusedError(said.format(address=address, value=value, entry=self.books.entry))
 
     # --- Roots, and pages of the VMM's -------------------------------------------------------
 
-    def use_root(self, frame: int) -> Table:
-        """A root is in use from now on. Raises `RefusedError` if it is none of three to five
-        levels."""
-        table = self.tables.get(frame)
-        if table is None or table.level < 2:
+    def _number(self, frame: int) -> int:
+        """Of a frame of the guest's."""
+        return frame - self._monitor.ram_base >> 12
+
+    def is_frame(self, address: int) -> bool:
+        """Whether an address is that of a frame of the guest's memory."""
+        return not address & ~PAGE_MASK and self._monitor.in_ram(address)
+
+    def level(self, frame: int) -> int | None:
+        """Of what is a table."""
+        kind = self.kinds[self._number(frame)] if self.is_frame(frame) else ORDINARY
+        return None if kind in (ORDINARY, SHARED) else int(kind) - 1
+
+    def use_root(self, frame: int) -> int:
+        """A root is in use from now on; its level. Raises `RefusedError` if it is none of three to
+        five levels."""
+        level = self.level(frame)
+        if level is None or level < 2:
             raise RefusedError(f"{frame:#x} is no root of page tables")
-        if not table.asid:
+        if frame not in self._asid_of:
             if not self._asids:
                 raise RefusedError(f"there are {_ASIDS} roots already")
-            table.asid = self._asids.pop()
-        table.users += 1
-        return table
+            self._asid_of[frame] = self._asids.pop()
+        self.users[self._number(frame)] += 1
+        return level
 
     def register(self, frame: int) -> int:
         """The physical hart's satp that has a root translate, which is in use."""
-        table = self.tables[frame]
-        value = put(frame + self._monitor.to_physical >> 12, SATP.MODE, MODE_SV39 + table.level - 2)
-        return put(value, SATP.ASID, table.asid)
+        value = self.virtual_register(frame) + (self._monitor.to_physical >> 12)
+        return put(value, SATP.ASID, self._asid_of[frame])
+
+    def virtual_register(self, frame: int) -> int:
+        """The virtual hart's satp then."""
+        return put(frame >> 12, SATP.MODE, MODE_SV39 + (self.level(frame) or 0) - 2)
 
     def leave_root(self, frame: int) -> None:
         """It is not in use any more."""
-        self.tables[frame].users -= 1
+        self.users[self._number(frame)] -= 1
 
     def share(self, frame: int) -> None:
         """The VMM will write to a frame. Raises `RefusedError` if it is no ordinary one."""
-        self.check_frame(frame)
-        if frame in self.tables:
-            raise RefusedError(f"{frame:#x} is a table")
-        self.shared.add(frame)
-
-    def check_frame(self, frame: int) -> None:
-        """Raise `RefusedError` if an address is not that of a frame of the guest's."""
-        if frame & ~PAGE_MASK or not self._monitor.in_ram(frame):
+        if not self.is_frame(frame):
             raise RefusedError(f"{frame:#x} is no frame of the guest's memory")
+        if self.level(frame) is not None:
+            raise RefusedError(f"{frame:#x} is a table")
+        self.kinds[self._number(frame)] = SHARED
+
+    def is_shared(self, address: int) -> bool:
+        """Whether the VMM writes by itself where an address is."""
+        frame = address & PAGE_MASK
+        return self.is_frame(frame) and self.kinds[self._number(frame)] == SHARED
 
     # --- Memory that the VMM reads and writes for the guest -----------------------------------
 
@@ -214,7 +224,7 @@ class DirectPaging:
         if not self.contains(address, length):
             return False
         frames = range(address & PAGE_MASK, address + length, 4096)
-        return not any(frame in self.tables for frame in frames)
+        return all(self.level(frame) is None for frame in frames)
 
     def read(self, address: int, length: int) -> bytes:
         """Some bytes of the guest's memory."""
@@ -222,11 +232,15 @@ class DirectPaging:
         return bytes(self._bytes[start : start + length])
 
     def store(self, address: int, data: bytes) -> None:
-        """Store to the guest's memory, which is ordinary there."""
-        start = address - self._monitor.ram_base
+        """Store to the guest's memory, which is ordinary there. What was decoded of it must go, and
+        reservations, as for any device's store."""
+        monitor = self._monitor
+        start = address - monitor.ram_base
         self._bytes[start : start + len(data)] = data
+        monitor.hart.reservation_size = 0
         for frame in range(address & PAGE_MASK, address + len(data), 4096):
-            self.written(frame, 4096)
+            if self._page_words[self._number(frame)] & PAGE_DECODED:
+                invalidate_physical(monitor.hart, frame, 4096)
 
     # --- Before the guest has tables ----------------------------------------------------------
 
@@ -235,7 +249,7 @@ class DirectPaging:
         page = address & PAGE_MASK
         if not self._monitor.in_ram(page):
             return False
-        table = page in self.tables
+        table = self.level(page) is not None
         permissions = READ | EXECUTE | (0 if table else WRITE)
         try:
             self.linear.map(page, page + self._monitor.to_physical, permissions)
@@ -244,79 +258,3 @@ class DirectPaging:
             self.linear.map(page, page + self._monitor.to_physical, permissions)
         self._monitor.accounting.fills += 1
         return not (table and store)
-
-    def written(self, address: int, length: int) -> None:
-        """The VMM has stored to some bytes of one frame: the translations and decoded instructions
-        that were made of them must go, and reservations, as for any device's store."""
-        monitor = self._monitor
-        monitor.hart.reservation_size = 0
-        page = address & PAGE_MASK
-        if page in self.tables:
-            monitor.host.stale = True
-        if self._page_words[page - monitor.ram_base >> 12] & PAGE_DECODED:
-            invalidate_physical(monitor.hart, address, length)
-
-    # --- Entries -----------------------------------------------------------------------------
-
-    def _acquire(self, level: int, value: int) -> int:
-        """The entry to store for what the guest asks for; what it leads to is in use from now on.
-        Raises `RefusedError` if it may not be."""
-        if not value & PTE.V.mask:
-            return value  # of no meaning to the hart
-        if value & ~_KNOWN:
-            raise RefusedError(f"entry {value:#x} has bits that are reserved, or not offered")
-        target = (value & PTE.PPN.mask) << 2
-        if value & _LEAF:
-            return self._acquire_leaf(level, value, target)
-        table = self.tables.get(target)
-        if level == 0 or table is None or table.level != level - 1:
-            raise RefusedError(f"entry {value:#x} of level {level} leads to no table below it")
-        if value & _POINTER_RESERVED:
-            raise RefusedError(f"entry {value:#x} leads to a table, with U, A or D")
-        table.users += 1
-        return self._physical(value & ~_TAKEN)
-
-    def _acquire_leaf(self, level: int, value: int, target: int) -> int:
-        size = 4096 << 9 * level
-        monitor = self._monitor
-        if level > _HIGHEST_LEAF:
-            raise RefusedError(f"entry {value:#x} maps more than 2 MiB")
-        if value & PTE.W.mask and not value & PTE.R.mask:
-            raise RefusedError(f"entry {value:#x} has W without R")
-        if target % size:
-            raise RefusedError(f"entry {value:#x} maps {size >> 10} KiB, and is not aligned so")
-        if not (monitor.in_ram(target) and size <= monitor.ram_end - target):
-            raise RefusedError(f"entry {value:#x} leads out of the guest's memory")
-        if value & PTE.W.mask:
-            if self._has_table(target, size):
-                raise RefusedError(f"entry {value:#x} allows stores to a table")
-            self._writable[level, target] += 1
-        # Kernel and processes are both in U-mode.
-        return self._physical(value & ~_TAKEN | PTE.U.mask)
-
-    def _release(self, level: int, entry: int) -> None:
-        """What an entry that stands in a table led to is not in use by it any more."""
-        if not entry & PTE.V.mask:
-            return
-        target = ((entry & PTE.PPN.mask) << 2) - self._monitor.to_physical
-        if not entry & _LEAF:
-            self.tables[target].users -= 1
-        elif entry & PTE.W.mask:
-            self._writable[level, target] -= 1
-            if not self._writable[level, target]:
-                del self._writable[level, target]
-
-    def _has_table(self, start: int, size: int) -> bool:
-        if size == 4096:
-            return start in self.tables
-        return self._tables_below[start] > 0
-
-    def _is_writable(self, frame: int) -> bool:
-        return any(
-            (level, frame & -(4096 << 9 * level)) in self._writable
-            for level in range(_HIGHEST_LEAF + 1)
-        )
-
-    def _physical(self, value: int) -> int:
-        distance: int = self._monitor.to_physical >> 12 << PTE.PPN.low
-        return value + distance

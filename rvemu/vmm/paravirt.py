@@ -11,50 +11,28 @@ The virtual hart is in S- or U-mode, and what traps and RETURN do to it is what 
 
 from collections.abc import Callable, Sequence
 
-from rvemu.devices.virtio.layout import packed
 from rvemu.drives import SECTOR, Drive
 from rvemu.errors import RvemuError
 from rvemu.hart.counters import request_poll
 from rvemu.hart.csr_status import write_sstatus
 from rvemu.hart.exceptions import Cause
-from rvemu.hart.fields import COUNTEREN, MIP, MODE_SV39, MSTATUS, SATP
+from rvemu.hart.fields import COUNTEREN, MIP, MSTATUS
 from rvemu.hart.state import S_MODE, U_MODE, Hart, Shared
 from rvemu.lang import M64, get, put
 from rvemu.traps import cause_name
 from rvemu.vmm.answers import ECALL, GUEST_FAULT, HYPERCALL, NO_ANSWER, REASONS
 from rvemu.vmm.deprivileged import Deprivileged
-from rvemu.vmm.direct_paging import TABLE_ENTRIES, DirectPaging, RefusedError
+from rvemu.vmm.direct_paging import DirectPaging, RefusedError
 from rvemu.vmm.exits import ExitReason
-from rvemu.vmm.host import Host
-from rvemu.vmm.hypercalls import (
-    EXTENSION,
-    RING_BLOCK,
-    RING_CONSOLE,
-    UPDATE,
-    Call,
-)
-from rvemu.vmm.monitor import PAGE_MASK
-from rvemu.vmm.paravirt_loop import answer, reason_of, run_paravirtual
+from rvemu.vmm.host import Entry, Host
+from rvemu.vmm.hypercalls import EXTENSION, RING_BLOCK, RING_CONSOLE, Call
+from rvemu.vmm.paravirt_loop import answer, end_hypercall, reason_of, run_paravirtual
 from rvemu.vmm.rings import BlockRing, ConsoleRing
 from rvemu.vmm.sbi import DENIED, INVALID_PARAM, NOT_SUPPORTED, SUCCESS, UnhandledExitError
-from rvemu.vmm.shared_page import (
-    Roots,
-    SharedPage,
-    poll_events,
-    see_rings,
-    show_root,
-    show_time,
-    spend,
-)
+from rvemu.vmm.shared_page import Roots, SharedPage, poll_events, see_rings, show_root, show_time
 
 _ECALL_INSTRUCTION = 0x73
 _A0, _A1, _A6, _A7 = 10, 11, 16, 17
-
-_UPDATE = packed(UPDATE)
-#: Records of one UPDATE.
-MOST_UPDATES = 512
-# To look at so many entries of tables takes as long as a device access.
-_AT_ONCE = 8
 
 # Of the guest's Shared: RAM and ROM come first.
 _BANK_REGION = 2
@@ -85,7 +63,6 @@ class Paravirt(Deprivileged):
         self._translating = Roots()
         bind, p, v = host.bind, host.hart, self.hart
         self._show_root = bind(show_root, v, self._translating)
-        self._spend = bind(spend, v)
         self._reason_of = bind(reason_of, p, v, self._translating)
         self._show_bank(shared)
         self.begin()
@@ -127,11 +104,15 @@ class Paravirt(Deprivileged):
         self._see_rings = bind(see_rings, v, page)
         self._poll_events = bind(poll_events, v, page, roots)
         self._answer = bind(answer, p, v, page, roots)
-        self._run_paravirtual = bind(run_paravirtual, p, v, page, roots, self.answers, self.time)
+        books = self.paging.books
+        self._end_hypercall = bind(end_hypercall, v, page, books)
+        self._run_paravirtual = bind(
+            run_paravirtual, p, v, page, roots, books, self.answers, self.time
+        )
 
     def frames_stored(self, frames: Sequence[int]) -> None:
         for frame in frames:
-            if frame in self.paging.tables:
+            if self.paging.level(frame) is not None:
                 self._spoiled = frame
 
     def _show_bank(self, shared: Shared) -> None:
@@ -148,8 +129,7 @@ class Paravirt(Deprivileged):
 
     def is_shared(self, host_address: int) -> bool:
         """Whether the VMM writes by itself where the guest's memory is in the host's process."""
-        address = host_address - self.host_address + self.ram_base
-        return address & PAGE_MASK in self.paging.shared
+        return self.paging.is_shared(host_address - self.host_address + self.ram_base)
 
     # --- Direct execution --------------------------------------------------------------------
 
@@ -174,6 +154,21 @@ class Paravirt(Deprivileged):
             trapped = self.run_deprivileged(h, satp)
         if trapped:
             self._handle(h, int(self.host.hart.mcause), int(self.host.hart.mtval))
+        self._account_updates()
+
+    def way_in(self) -> Entry:
+        """How to enter the guest: with a fence, if its tables were changed."""
+        self.host.stale |= bool(self.paging.books.stale)
+        self.paging.books.stale = 0
+        return super().way_in()
+
+    def _account_updates(self) -> None:
+        """Count the updates that were made, and what they were worth."""
+        books = self.paging.books
+        self.accounting.updates += books.updates
+        if books.work:
+            self.worked(books.work)
+        books.updates = books.work = 0
 
     def poll(self, h: Hart) -> None:
         """Deliver an event, if there is one and the guest takes it."""
@@ -224,7 +219,6 @@ class Paravirt(Deprivileged):
     def _call(self, h: Hart) -> None:
         if h.x[_A7] == EXTENSION:
             self._hypercall(h, int(h.x[_A6]))
-            self._spend(1)
         else:
             self.note(ExitReason.SBI, h.x[_A7], "answered by the VMM", _ECALL_INSTRUCTION)
             self.execute(_ECALL_INSTRUCTION)
@@ -233,7 +227,7 @@ class Paravirt(Deprivileged):
         call = self._calls.get(function)
         if call is None or not (self._started or function == Call.START):
             self.note(ExitReason.HYPERCALL, function, "no such hypercall", _ECALL_INSTRUCTION)
-            self._reply(h, NOT_SUPPORTED, 0)
+            self._end_hypercall(NOT_SUPPORTED & M64, 0)
             return
         try:
             error, value = call(int(h.x[_A0]), int(h.x[_A1]))
@@ -242,15 +236,7 @@ class Paravirt(Deprivileged):
             error, value = DENIED, refused.made
             action = f"refused: {refused}"
         self.note(ExitReason.HYPERCALL, function, action, _ECALL_INSTRUCTION)
-        self._reply(h, error, value)
-        if self._started and self._page.enabled & 1:
-            request_poll(h)
-
-    @staticmethod
-    def _reply(h: Hart, error: int, value: int) -> None:
-        h.x[_A0] = error & M64
-        h.x[_A1] = value
-        h.pc = (h.pc + 4) & M64
+        self._end_hypercall(error & M64, value)
 
     def _start(self, page: int, _: int) -> Result:
         self.paging.share(page)
@@ -261,33 +247,17 @@ class Paravirt(Deprivileged):
         return SUCCESS, 0
 
     def _update(self, address: int, count: int) -> Result:
-        paging = self.paging
-        length = count * _UPDATE.size
-        if not 0 < count <= MOST_UPDATES or not paging.contains(address, length):
-            return INVALID_PARAM, 0
-        made = looked_at = 0
-        try:
-            for what, where, value in _UPDATE.iter_unpack(paging.read(address, length)):
-                looked_at += paging.update(what, where, value)
-                made += 1
-        except RefusedError as refused:
-            refused.made = made
-            looked_at += TABLE_ENTRIES
-            raise
-        finally:
-            self._spend(made)
-            self.accounting.updates += made
-            self.worked(looked_at // _AT_ONCE)
-        return SUCCESS, made
+        made = self.paging.make_updates(address, count)
+        return (INVALID_PARAM, 0) if made is None else (SUCCESS, made)
 
     def _set_roots(self, kernel: int, user: int) -> Result:
         paging = self.paging
         if (kernel == 0) != (user == 0):
             return INVALID_PARAM, 0
         if kernel:
-            levels = paging.use_root(kernel).level
+            level = paging.use_root(kernel)
             try:
-                if paging.use_root(user).level != levels:
+                if paging.use_root(user) != level:
                     paging.leave_root(user)
                     raise RefusedError("the two tables have not as many levels")
             except RefusedError:
@@ -305,9 +275,8 @@ class Paravirt(Deprivileged):
         paging, translating = self.paging, self._translating
         for priv, root in zip((S_MODE, U_MODE), self._roots, strict=True):
             if root:
-                mode = MODE_SV39 + paging.tables[root].level - 2
                 translating.physical[priv] = paging.register(root)
-                translating.virtual[priv] = put(root >> 12, SATP.MODE, mode)
+                translating.virtual[priv] = paging.virtual_register(root)
             else:
                 translating.physical[priv] = paging.linear.register()
                 translating.virtual[priv] = 0

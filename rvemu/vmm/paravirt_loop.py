@@ -1,12 +1,13 @@
-"""Exits of a paravirtual guest that concern its registers and the shared page alone: traps into the
-kernel, returns from them, and waiting. Most exits are these, two of them a system call. They are
-answered at once (rvemu.vmm.answers).
+"""Exits of a paravirtual guest that concern its registers, the shared page and entries of tables
+alone: traps into the kernel, returns from them, waiting, and updates. Most exits are these: two for
+a system call, some more for a page fault. They are answered at once (rvemu.vmm.answers).
 
-The VMM in Python sees the rest: hypercalls that need its books, and calls of firmware."""
+The VMM in Python sees the rest: other hypercalls, and calls of firmware."""
 
+from rvemu.hart.counters import request_poll
 from rvemu.hart.exceptions import Cause
 from rvemu.hart.state import S_MODE, STOP_BUDGET, STOP_NONE, STOP_OWNED, U_MODE, Hart
-from rvemu.lang import U4, U64, u64
+from rvemu.lang import U1, U4, U64, u64
 from rvemu.vmm.answers import (
     ANSWERED,
     ECALL,
@@ -20,11 +21,13 @@ from rvemu.vmm.answers import (
     Time,
     run_guest,
 )
+from rvemu.vmm.frame_books import AT_ONCE, Books, Refusal, is_list, make_updates
 from rvemu.vmm.hypercalls import EXTENSION, Call
 from rvemu.vmm.shared_page import (
     Roots,
     SharedPage,
     poll_events,
+    reply,
     return_from_trap,
     show_root,
     show_time,
@@ -33,7 +36,8 @@ from rvemu.vmm.shared_page import (
     wait,
 )
 
-_A6, _A7 = 16, 17
+_A0, _A1, _A6, _A7 = 10, 11, 16, 17
+_DENIED = (1 << 64) - 4  # SBI_ERR_DENIED
 
 
 def reason_of(p: Hart, v: Hart, roots: Roots) -> U4:
@@ -61,24 +65,69 @@ def answer(p: Hart, v: Hart, page: SharedPage, roots: Roots, reason: U4) -> None
     spend(v, 1)
 
 
+def _update(p: Hart, v: Hart, page: SharedPage, books: Books) -> U1:
+    """Answer an UPDATE; 0 if the guest asks for something else, or there is more to do than to set
+    entries: the VMM goes on then."""
+    if p.mcause != Cause.ECALL_FROM_U or v.priv == U_MODE:
+        return 0
+    if v.x[_A7] != EXTENSION or v.x[_A6] != Call.UPDATE:
+        return 0
+    if is_list(books, v.x[_A0], v.x[_A1]) == 0:
+        return 0
+    refusal = make_updates(v, books, v.x[_A0], v.x[_A1])
+    if refusal == Refusal.NO_UPDATE:
+        return 0
+    error: U64 = 0
+    if refusal != Refusal.NONE:
+        error = _DENIED
+    end_hypercall(v, page, books, error, books.made)
+    return 1
+
+
+def end_hypercall(v: Hart, page: SharedPage, books: Books, error: U64, value: U64) -> None:
+    """Answer a hypercall that is no return: with an error of the SBI's, 0 if there is none, and a
+    value. The kernel may have enabled events by itself, or have been given enough for its turn."""
+    work = books.looked_at // AT_ONCE
+    books.made = 0
+    books.looked_at = 0
+    books.work = u64(books.work + work)
+    reply(v, error, value)
+    if work or page.enabled & 1:
+        request_poll(v)
+    spend(v, 1)
+
+
 def run_paravirtual(
-    p: Hart, v: Hart, page: SharedPage, roots: Roots, answers: Answers, time: Time
+    p: Hart,
+    v: Hart,
+    page: SharedPage,
+    roots: Roots,
+    books: Books,
+    answers: Answers,
+    time: Time,
 ) -> U64:
     """Run a guest that has a shared page, and go on while its exits are answered here."""
     while True:
         show_time(v, page)
         answers.satp = roots.physical[v.priv & 1]
+        if books.stale:
+            books.stale = 0
+            answers.entry = answers.fenced_entry
+            answers.length = answers.fenced_length
         run_guest(p, v, answers, time)
         reason: U4 = TIMER
         if p.stop_reason == STOP_OWNED:
             reason = reason_of(p, v, roots)
-            if reason == NO_ANSWER:
+            if reason != NO_ANSWER:
+                answer(p, v, page, roots, reason)
+            elif _update(p, v, page, books):
+                reason = HYPERCALL
+            else:
                 return TRAPPED
-            answer(p, v, page, roots, reason)
         elif p.stop_reason != STOP_BUDGET:
             return STOPPED
         answers.exits[reason] = u64(answers.exits[reason] + 1)
-        if v.stop_reason != STOP_NONE or answers.exits_left == 0:
+        if v.stop_reason != STOP_NONE or answers.exits_left == 0 or books.work:
             return ANSWERED
         if v.budget < 0:
             poll_events(v, page, roots)

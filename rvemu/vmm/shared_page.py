@@ -106,11 +106,16 @@ def return_from_trap(v: Hart, page: SharedPage) -> None:
     page.enabled = get(v.mstatus, MSTATUS.SIE)
 
 
+def reply(v: Hart, error: U64, value: U64) -> None:
+    """Answer a hypercall: with an error of the SBI's, 0 if there is none, and a value."""
+    v.x[_A0] = error
+    v.x[_A1] = value
+    v.pc = u64(v.pc + 4)
+
+
 def wait(v: Hart, page: SharedPage) -> None:
     """Wait for an event, as wfi does for an interrupt."""
-    v.x[_A0] = 0  # SBI_SUCCESS
-    v.x[_A1] = 0
-    v.pc = u64(v.pc + 4)
+    reply(v, 0, 0)
     see_rings(v, page)
     wait_for_interrupt(v)
     request_poll(v)  # the kernel may have enabled events by itself

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from rvemu.hart.fields import PTE
+from rvemu.vmm.direct_paging import DirectPaging
+from rvemu.vmm.frame_books import ORDINARY, SHARED
 from rvemu.vmm.hardware import Hardware
 from rvemu.vmm.host import ENTER_U, VMM_BASE, VMM_SIZE, Host
 from rvemu.vmm.page_tables import READ, WRITE, PageTable
@@ -77,6 +79,22 @@ def check_reach(machine: VirtualMachine) -> int:
     return pages
 
 
+class Table(NamedTuple):
+    """A table of a paravirtual guest's: its level, and how often it is in use."""
+
+    level: int
+    users: int
+
+
+def tables_of(paging: DirectPaging) -> dict[int, Table]:
+    """The frames that are tables, by guest-physical address."""
+    return {
+        paging.books.base + (n << 12): Table(kind - 1, paging.users[n])
+        for n, kind in enumerate(paging.kinds)
+        if kind not in (ORDINARY, SHARED)
+    }
+
+
 def check_tables(monitor: Paravirt, roots: Sequence[int]) -> int:
     """The tables of a paravirtual guest keep the rules of direct paging: they lead to its own
     memory alone, and allow stores to no table; and it is known how often each is in use. roots:
@@ -84,8 +102,8 @@ def check_tables(monitor: Paravirt, roots: Sequence[int]) -> int:
     paging, base, end = monitor.paging, monitor.ram_base, monitor.ram_end
     users = Counter(roots)
     entries = 0
-    for frame, table in paging.tables.items():
-        assert frame not in paging.shared
+    tables = tables_of(paging)
+    for frame, table in tables.items():
         for value in struct.unpack("<512Q", paging.read(frame, 4096)):
             if not value & PTE.V.mask:
                 continue
@@ -95,7 +113,7 @@ def check_tables(monitor: Paravirt, roots: Sequence[int]) -> int:
             target = (value >> 10 << 12) - monitor.bank + base
             if not value & _LEAF:
                 assert not value & (PTE.U.mask | PTE.A.mask | PTE.D.mask)
-                assert paging.tables[target].level == table.level - 1
+                assert tables[target].level == table.level - 1
                 users[target] += 1
                 continue
             size = {0: 4096, 1: 2 << 20}[table.level]
@@ -104,8 +122,8 @@ def check_tables(monitor: Paravirt, roots: Sequence[int]) -> int:
             assert value & PTE.U.mask
             if value & WRITE:
                 assert value & READ
-                assert not any(target <= other < target + size for other in paging.tables)
-    for frame, table in paging.tables.items():
+                assert not any(target <= other < target + size for other in tables)
+    for frame, table in tables.items():
         assert table.users == users[frame]
     return entries
 

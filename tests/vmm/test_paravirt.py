@@ -11,9 +11,10 @@ from rvemu.monitor import Monitor
 from rvemu.trace import CommitTrace
 from rvemu.vmm import sbi
 from rvemu.vmm.exits import Exit
+from rvemu.vmm.frame_books import MOST_UPDATES
 from rvemu.vmm.host import Host
 from rvemu.vmm.hypercalls import EXTENSION, VERSION, Call
-from rvemu.vmm.paravirt import MOST_UPDATES, Paravirt
+from rvemu.vmm.paravirt import Paravirt
 from rvemu.vmm.rounds import run_in_turns
 from rvemu.vmm.virtual_machine import PARAVIRT, TRANSPARENT, VirtualMachine
 from tests.assembler import A0, A1, A2, A6, A7, S0, S1, S11, SP, T0, T5, ZERO, Assembler
@@ -190,13 +191,33 @@ def test_an_update_says_how_many_were_made() -> None:
     assert answers(run(kernel))[1:] == [(DENIED, 1), (SUCCESS, 2), (DENIED, 0), (DENIED, 2)]
 
 
+@pytest.mark.parametrize("traced", [False, True])
+def test_a_list_that_changes_itself(traced: bool) -> None:
+    """It is in a table: what its first record stores makes another one of the second."""
+    kernel = Kernel().put(PAGE + 8, PAGE + 24).put(PAGE + 16, UNPIN).put(PAGE + 32, OTHER)
+    kernel.update((PIN, PAGE, 0), (PIN, OTHER, 0)).call(Call.UPDATE, PAGE, 2)
+    kernel.update((UNPIN, OTHER, 0))
+    machine = VirtualMachine(PARAVIRT, memory=MEMORY)
+    machine.load(kernel.elf())
+    machine.trace = (lambda _: None) if traced else None
+    machine.run(5000)
+    assert answers(machine)[1:] == [(SUCCESS, 2), (SUCCESS, 2), (DENIED, 0)]
+    assert machine.accounting.updates == 4
+
+
 def test_refusals_are_seen_by_those_who_look_on() -> None:
     machine = VirtualMachine(PARAVIRT, memory=MEMORY)
-    machine.load(Kernel().update((PIN, END, 0)).elf())
+    kernel = Kernel().update((PIN, END, 0)).update((PIN, PAGE, 0), (SET, OTHER, 0))
+    machine.load(kernel.update((SET, PAGE, entry(END, V | R))).elf())
     seen: list[Exit] = []
     machine.trace = seen.append
     machine.run(1000)
-    assert any(f"refused: {END:#x} is no frame of the guest's memory" in str(e) for e in seen)
+    for why in (
+        f"refused: {END:#x} is no frame of the guest's memory",
+        f"refused: {OTHER:#x} is no entry of a table",
+        f"refused: entry {entry(END, V | R):#x} leads out of the guest's memory",
+    ):
+        assert any(why in str(e) for e in seen), why
 
 
 def test_firmware_answers_as_in_other_modes() -> None:
@@ -453,14 +474,18 @@ def test_both_engines_do_the_same() -> None:
     states = []
     for engine in ENGINES:
         kernel = set_timer(Kernel(), 3).op("ebreak").call(Call.WAIT).call(Call.FLOATING_POINT, 1)
+        at = LAST + 8 * 0x170
+        kernel.paging().update((SET, at, 0), (SET, at, entry(PAGE, RWX)))
+        kernel.update((SET, at, entry(ROOT, RWX))).update((SET, at, 0))
         kernel.to_user().op("ebreak").op("ecall")
         machine = VirtualMachine(PARAVIRT, memory=MEMORY, engine=engine)
         machine.load(kernel.elf())
-        machine.run(1000)
+        machine.run(3000)
         ram = machine.machine.board.ram
         state = visible(machine.machine.hart.state)
-        states.append((state, ram.read(SHARED, 4096), machine.accounting.exits))
+        states.append((state, ram.read(BASE, MEMORY), machine.accounting.exits))
         assert len(traps(machine)) > 3
+        assert machine.accounting.updates > 400
     assert states[0] == states[1]
 
 

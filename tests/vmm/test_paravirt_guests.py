@@ -42,7 +42,7 @@ def test_a_hart_that_is_not_virtualizable_runs_it() -> None:
     assert bytes(output) == expected_output("timeslice")
 
 
-@pytest.mark.parametrize("guest", ["faults", "processes", "timeslice"])
+@pytest.mark.parametrize("guest", ["faults", "pager", "processes", "timeslice"])
 def test_exits_that_are_answered_at_once_are_exits_like_others(guest: str) -> None:
     """While exits are traced, each comes to the VMM in Python: as many, for the same reasons, and
     nothing that is counted differs."""
@@ -60,6 +60,7 @@ def test_exits_that_are_answered_at_once_are_exits_like_others(guest: str) -> No
                 (bytes(output), visible(machine.machine.hart.state), memory),
                 accounting.exits,
                 (accounting.entries, accounting.direct, accounting.switches, accounting.fills),
+                (accounting.updates, machine.machine.host_work),
             )
         )
         assert len(seen) == (accounting.total if traced else 0)
