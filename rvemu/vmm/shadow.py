@@ -39,8 +39,10 @@ VIEWS = 32
 _MANY_STORES = 8
 
 # Entries made for one guest, until all is dropped. What they were made from is remembered, even of
-# views that are gone, and a guest could make new ones for ever.
+# views that are gone, and a guest could make new ones for ever. Such a view takes as much room as
+# some entries, and counts for them.
 MOST_ENTRIES = 1 << 17
+VIEW_ENTRIES = 8
 
 # Marks an address that stands for a block.
 _BLOCK = 1
@@ -156,6 +158,7 @@ class Shadows:
             table = PageTable(self._frames, levels)
         view = View(table, get(key[0], SATP.ASID))
         self._views[key] = view
+        self._made += VIEW_ENTRIES
         return view
 
     def _drop(self, view: View) -> None:

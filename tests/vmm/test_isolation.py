@@ -18,6 +18,7 @@ from rvemu.vmm import shadow
 from rvemu.vmm.host import ENTER_U, VMM_BASE, Host
 from rvemu.vmm.monitor import MANY_EXITS
 from rvemu.vmm.rounds import ANSWER_CLOCKS, EXIT_CLOCKS, QUANTUM, cost, run_in_turns
+from rvemu.vmm.shadow import VIEW_ENTRIES
 from rvemu.vmm.trap_and_emulate import TrapAndEmulate
 from rvemu.vmm.virtual_machine import EMULATE, PARAVIRT, Run, VirtualMachine
 from tests.assembler import (
@@ -371,6 +372,27 @@ def test_what_the_vmm_remembers_is_bounded(monkeypatch: pytest.MonkeyPatch) -> N
         entries = [e for frame in shadows.frames.values() for e in frame.dependents.values()]
         assert sum(map(len, entries)) <= 3 * 1000
     assert machine.accounting.fills > 3000
+
+
+def spaces_without_end(a: Attack) -> None:
+    """Goes from one address space to the next, and does nothing there."""
+    a.paging(PAGE >> 2 | _LEAF).li(A3, 8 << 60 | ROOT >> 12).li(A4, 1 << 44)
+    a.label("spaces").csrw("satp", A3).op("add", rd=A3, rs1=A3, rs2=A4).jal(ZERO, "spaces")
+
+
+def test_address_spaces_that_are_gone_are_not_remembered_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(shadow, "MOST_ENTRIES", 1000)
+    machine, _ = virtual_machine(CLASSIC, guest(spaces_without_end), memory=MEMORY)
+    assert isinstance(machine.monitor, TrapAndEmulate)
+    shadows = machine.monitor.shadows
+    for _ in range(40):
+        machine.run(30)
+        words = [word for frame in shadows.frames.values() for word in frame.dependents.values()]
+        views = {view for word in words for view, _ in word}
+        assert len(views) <= 1000 // VIEW_ENTRIES
+    assert machine.accounting.fills > 2 * 1000 // VIEW_ENTRIES
 
 
 def test_a_bank_is_not_larger_than_the_distance_to_the_next() -> None:
