@@ -145,7 +145,6 @@ def take_hart(p: Hart, hgatp: U64) -> None:
     """Make the hart ready for a guest in VS-mode, after it has run another."""
     write_satp(p, 0)  # HS-mode is not translated
     p.hgatp = hgatp
-    write_medeleg(p, M64)
     p.mcounteren = 0xFFFF_FFFF  # hcounteren decides
 
 
@@ -171,6 +170,7 @@ def load_virtual(p: Hart, v: Hart, distance: U64) -> U1:
     for virtual, physical in _BANKED:
         setattr(p, physical, getattr(v, virtual))
     # Controls.
+    write_medeleg(p, M64)  # all that can be: that depends on the guest's misa
     write_hedeleg(p, v.medeleg)
     p.hideleg = delegated << 1
     p.mie = (v.mie & delegated) << 1

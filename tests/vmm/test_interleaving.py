@@ -5,9 +5,12 @@ import random
 
 import pytest
 
+from rvemu.hart.exceptions import Cause
 from rvemu.hart.extensions import DEFAULT_ISA, parse_isa
+from rvemu.hart.fields import MSTATUS
 from rvemu.vmm.host import Host
 from rvemu.vmm.virtual_machine import EMULATE
+from tests.assembler import A0, A1, A2, S0, T5, ZERO, Assembler
 from tests.vmm.privileged_programs import PrivilegedProgram
 from tests.vmm.programs import DIRECT, virtual_machine, visible
 from tests.vmm.remapping_programs import RemappingProgram
@@ -39,3 +42,34 @@ def test_three_guests_do_not_meet(seed: int) -> None:
         assert visible(guest.machine.hart.state) == visible(alone.machine.hart.state)
         ram = alone.machine.board.ram
         assert ram.read(ram.base, ram.size) == guest.machine.board.ram.read(ram.base, ram.size)
+
+
+def _in_supervisor_mode(misa: int) -> Assembler:
+    """A program that goes to S-mode. Traps go to its label "machine"."""
+    p = Assembler(0x8000_0000)
+    p.csr_set("pmpaddr0", -1).csr_set("pmpcfg0", 0x1F).csr_set("misa", misa)
+    p.la(T5, "machine").csrw("mtvec", T5).li(T5, 1 << MSTATUS.MPP.low).csrs("mstatus", T5)
+    return p.la(T5, "loop").csrw("mepc", T5).op("mret").align(4).label("loop")
+
+
+@pytest.mark.parametrize("mode", DIRECT)
+def test_a_guest_without_compressed_instructions_beside_one_with_them(mode: str) -> None:
+    """Only the first meets misaligned jumps; and the last exit was the other's."""
+    first = _in_supervisor_mode(misa=0).op("addi", rd=S0, rs1=S0, imm=1).li(A2, 20)
+    first.branch("bne", S0, A2, "loop").la(T5, "machine").op("jalr", rs1=T5, imm=2)
+    first.align(4).label("machine").csrr(A0, "mcause").csrr(A1, "mtval")
+    first.label("end").jal(ZERO, "end")
+    second = _in_supervisor_mode(misa=-1).word(0)
+    second.align(4).label("machine").op("mret")
+    host = Host(parse_isa(DEFAULT_ISA))
+    jumping, trapping = (
+        virtual_machine(mode, program.elf(), host=host, memory=MEMORY)[0]
+        for program in (first, second)
+    )
+    while jumping.machine.hart["s0"] < 10:
+        jumping.run(1)
+    trapping.run(100)
+    jumping.run(100)
+    assert jumping.machine.hart["pc"] == first.symbols["end"]
+    assert jumping.machine.hart["a0"] == Cause.INSTRUCTION_ADDRESS_MISALIGNED
+    assert jumping.machine.hart["a1"] == first.symbols["machine"] + 2
