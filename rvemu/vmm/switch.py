@@ -91,7 +91,7 @@ def enter_user(p: Hart, v: Hart, distance: U64, satp: U64, entry: U64, length: U
     p.mepc = v.pc
     p.mscratch = satp
     fs_changed = (p.mstatus ^ v.mstatus) & _FS
-    p.mstatus = MSTATUS.MPIE.mask | (v.mstatus & _FS)
+    p.mstatus = MSTATUS.MPIE.mask | (v.mstatus & (_FS | MSTATUS.TW.mask))
     if fs_changed:
         update_fp_fast(p)
     _begin(p, v, entry, length)

@@ -3,6 +3,7 @@ time, and so is memory (Popek and Goldberg's *equivalence*, timing included)."""
 
 import pytest
 
+from rvemu.hart.exceptions import Cause
 from rvemu.hart.extensions import DEFAULT_ISA, parse_isa
 from rvemu.hart.fields import COUNTINHIBIT, MENVCFG, MIP, MSTATUS, SATP
 from rvemu.vmm.exits import Exit
@@ -88,6 +89,18 @@ def test_a_timer_that_is_m_mode_s_interrupts_s_mode_as_it_is_set(mode: str) -> N
     p.align(4).label("machine").csrr(A0, "mepc").csrr(A1, "mcause")
     machine = _same_at_end(p.label("end").jal(ZERO, "end"), mode)
     assert machine.machine.hart["s0"] == 0
+
+
+@pytest.mark.parametrize("mode", DIRECT)
+def test_waits_that_m_mode_does_not_let_through(mode: str) -> None:
+    """Zawrs's among them, which are no privileged instructions."""
+    p = _in_supervisor_mode(mstatus=MSTATUS.TW.mask)
+    p.la(A0, "machine")
+    p.op("lr.d", rs1=A0).op("wrs.nto").align(4).label("machine").csrr(A0, "mcause").csrr(
+        A1, "mtval"
+    )
+    machine = _same_at_end(p.label("end").jal(ZERO, "end"), mode)
+    assert machine.machine.hart["a0"] == Cause.ILLEGAL_INSTRUCTION
 
 
 @pytest.mark.parametrize("mode", DIRECT)
