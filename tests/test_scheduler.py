@@ -8,7 +8,7 @@ from rvemu import Machine, Outcome, Reason
 from rvemu.scheduler import QUANTUM
 from tests.small_programs import BASE, WFI, csrw, elf, exit_with, li, op
 
-MIE = 0x304
+MIE, MENVCFG, STIMECMP = 0x304, 0x30A, 0x14D
 MSIP_1, MTIME = 0x200_0004, 0x200_BFF8
 FLAG = BASE + 0x1000
 LOOPS = 1_000_000
@@ -86,3 +86,25 @@ def test_harts_that_are_awake_take_turns(machine: Machine) -> None:
     machine.load(elf(spin))
     machine.run(8 * QUANTUM)
     assert [hart["s1"] for hart in machine.harts] == [QUANTUM] * 4
+
+
+def test_a_second_sleep_is_not_as_long_as_the_first(machine: Machine) -> None:
+    """Hart 1 sleeps till a timer that is far off, is woken by hart 0, and sleeps again, till one
+    that is near. (Of Sstc's: the host hears nothing of it.)"""
+    near, far = 3_000, 30_000
+    wake = li("t0", MSIP_1) + li("t2", 1) + op("sw", rs1="t0", rs2="t2", imm=0)
+    wait = op("lw", rd="t3", rs1="s0", imm=0) + op("beq", rs1="t3", rs2="zero", imm=-4)
+    first = flag_address() + loop(50_000) + wake + wait + exit_with(0)
+    second = flag_address() + li("t0", 1) + op("slli", rd="t0", rs1="t0", shamt=63)
+    second += csrw(MENVCFG, "t0") + li("t0", 1 << 3 | 1 << 5) + csrw(MIE, "t0")
+    second += li("t0", far) + csrw(STIMECMP, "t0") + WFI
+    second += li("t0", MSIP_1) + op("sw", rs1="t0", rs2="zero", imm=0)
+    second += li("t0", near) + csrw(STIMECMP, "t0") + WFI
+    second += op("sw", rs1="s0", rs2="s0", imm=0) + csrw(MIE, "zero") + WFI
+    second = op("beq", rs1="a0", rs2="t4", imm=12) + csrw(MIE, "zero") + WFI + second
+    machine.load(
+        elf(li("t4", 1) + op("bne", rs1="a0", rs2="zero", imm=len(first) + 4) + first + second)
+    )
+    assert machine.run() == Outcome(Reason.EXITED, 0)
+    due = near * int(machine.shared.clock_per_tick)
+    assert due < machine.now < due + 3 * QUANTUM
