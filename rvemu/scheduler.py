@@ -34,12 +34,16 @@ class _Sleep(NamedTuple):
     """Until when there is no need to ask again whether a hart that waits goes on."""
 
     until: int  # a clock
-    signals: tuple[int, int, int]  # and as long as these are so
+    signals: tuple[int, ...]  # and as long as these are so
 
 
-def _signals(state: Hart) -> tuple[int, int, int]:
-    """What devices can do to a hart that waits: all else of it stays as it is."""
-    return state.interrupt_lines, state.mtimecmp, state.shared.time_offset
+def _signals(state: Hart) -> tuple[int, ...]:
+    """What devices can do to a hart that waits, and firmware of the host's: all else of it stays as
+    it is."""
+    return (
+        *(state.interrupt_lines, state.mtimecmp, state.shared.time_offset),
+        *(state.mip, state.waiting),
+    )
 
 
 class Scheduler:
@@ -70,7 +74,8 @@ class Scheduler:
         """Start again with the first hart, at clock 0."""
         self._clock = 0
         self._limit = 0
-        self._turn = 0
+        #: The hart whose turn it is, or was last.
+        self.turn = 0
         self._turn_ends = 0
         #: The harts that sleep while another takes a long turn, by their numbers.
         self._asleep: list[int] = []
@@ -102,8 +107,8 @@ class Scheduler:
     def next_hart(self) -> int | None:
         """The hart that runs next; None if all wait for interrupts, or are held."""
         for _ in self.harts:
-            if self._turn not in self.held and not self._is_waiting(self._turn):
-                return self._turn
+            if self.turn not in self.held and not self._is_waiting(self.turn):
+                return self.turn
             self._pass_turn()
         return None
 
@@ -130,8 +135,8 @@ class Scheduler:
         return max(self.turn_ends, -(-timer // QUANTUM) * QUANTUM)
 
     def _look_after_sleepers(self, state: Hart) -> None:
-        """A device access of the running hart may have woken another: then its turn is no longer
-        than turns are."""
+        """What the host has done for the running hart may have woken another: then its turn is no
+        longer than turns are."""
         if any(_signals(self.harts[n]) != self._sleeps[n].signals for n in self._asleep):
             self._asleep = []
             self._turn_ends = (int(clock(state)) // QUANTUM + 1) * QUANTUM
@@ -182,8 +187,8 @@ class Scheduler:
         return True
 
     def _pass_turn(self) -> None:
-        state = self.harts[self._turn]
-        self._turn = (self._turn + 1) % len(self.harts)
+        state = self.harts[self.turn]
+        self.turn = (self.turn + 1) % len(self.harts)
         if len(self.harts) > 1:
             # What other harts store now must break a reservation.
             state.reservation_size = 0
@@ -232,6 +237,10 @@ class Scheduler:
                 if reason == STOP_OWNED:
                     assert self.hooks.owner is not None, "a level is owned, and by nobody"
                     self.hooks.owner(number)
+                    if self._asleep:
+                        self._look_after_sleepers(state)
+                    if state.waiting:
+                        return False
             elif reason in (STOP_BREAKPOINT, STOP_WATCHPOINT):
                 for on_point in self.hooks.point:
                     on_point(number)

@@ -10,7 +10,7 @@
 Encodings are the model's own, so what it says of them is not tested here. Registers are numbers.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Self
 
 from rvemu.hart.csr_table import BY_NAME as CSRS
@@ -42,6 +42,17 @@ def signed(value: int, bits: int) -> int:
     """The low bits of a value as a two's-complement number."""
     value &= (1 << bits) - 1
     return value - (1 << bits) if value >> (bits - 1) else value
+
+
+def dispatch(p: "Assembler", harts: int) -> Iterator[int]:
+    """The harts, by their numbers, each of which goes on where the code for it is made next."""
+    for hart in range(1, harts):
+        p.li(T5, hart).branch("bne", A0, T5, f"not hart {hart}").jal(ZERO, f"hart {hart}")
+        p.label(f"not hart {hart}")
+    yield 0
+    for hart in range(1, harts):
+        p.align(4).label(f"hart {hart}")
+        yield hart
 
 
 class Assembler:

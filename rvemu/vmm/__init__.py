@@ -1,7 +1,7 @@
 """A virtual machine monitor: one guest under several techniques of virtualization.
 
-A virtual machine is a `Machine` whose hart is virtual: its engine is a *mode*, which runs the
-virtual hart's instructions on a physical one as far as the technique allows.
+A virtual machine is a `Machine` whose harts are virtual: its engine is a *mode*, which runs their
+instructions on a physical hart as far as the technique allows.
 
 exits.py               why a guest gave up control, as plain data
 accounting.py          how often, and what it cost
@@ -9,6 +9,7 @@ host.py                the physical machine: a hart, and memory for the VMM's ta
 switch.py              giving the hart a guest's state, and taking it back
 lookup.py              what is asked of a guest's own tables
 page_tables.py         tables that the VMM makes: shadow tables and G-stage tables
+protection.py          the guest's own PMP, which these have folded in
 monitor.py             the parts of a virtual hart's life that all modes share
 deprivileged.py        direct execution in U-mode, for modes whose hart need not have H
 shadow.py              shadow page tables, and how they follow the guest's own
@@ -18,5 +19,7 @@ patch.py               its variant for harts that are not virtualizable: scan-an
 hardware.py            the mode of a hart with the hypervisor extension
 control.py             the control structure of that mode: four areas, by field
 sbi.py                 the firmware of guests that start in S-mode
+sbi_harts.py           its calls that start, stop, interrupt and fence harts
+sbi_results.py         what calls return
 virtual_machine.py     a guest, its mode, and how to run it
 """

@@ -19,8 +19,9 @@ class Deprivileged(Monitor):
 
     def __init__(self, host: Host, shared: Shared, harts: Sequence[Hart]) -> None:
         super().__init__(host, shared, harts)
-        self._enter_user = host.bind(enter_user, host.hart, self.hart)
-        self._leave_user = host.bind(leave_user, host.hart, self.hart)
+        p = host.hart
+        self._enter_user = [host.bind(enter_user, p, v) for v in harts]
+        self._leave_user = [host.bind(leave_user, p, v) for v in harts]
         #: For a loop that answers exits without Python.
         ways = [(entry.address, entry.length) for entry in (ENTER_U, ENTER_U_FENCED)]
         self.answers = Answers.of(host.engine, self.to_physical, *ways)
@@ -49,9 +50,9 @@ class Deprivileged(Monitor):
         accounting = self.accounting
         if host.hart.satp != satp:
             accounting.switches += 1
-        self._enter_user(self.to_physical, satp, entry.address, entry.length)
+        self._enter_user[self.number](self.to_physical, satp, entry.address, entry.length)
         reason = host.run(h)
-        accounting.direct += self._leave_user(self.to_physical)
+        accounting.direct += self._leave_user[self.number](self.to_physical)
         accounting.entries += 1
         if reason == STOP_OWNED:
             return True

@@ -29,7 +29,8 @@ class Exit:
     """An exit: where the guest was, and what happened to it.
 
     pc: guest virtual. mode: the virtual privilege mode. value: the trap's value (the instruction's
-    bits, or an address). action: what the VMM did, for people."""
+    bits, or an address). action: what the VMM did, for people. hart: which, if there are several.
+    """
 
     reason: ExitReason
     pc: int
@@ -37,7 +38,9 @@ class Exit:
     instruction: str
     value: int
     action: str
+    hart: int | None = None
 
     def __str__(self) -> str:
         what = self.instruction or f"{self.value:#x}"
-        return f"{self.mode:<2} {self.pc:#014x}  {what:<32} {self.reason}: {self.action}"
+        which = f"{self.hart}: " if self.hart is not None else ""
+        return f"{which}{self.mode:<2} {self.pc:#014x}  {what:<32} {self.reason}: {self.action}"

@@ -42,20 +42,29 @@ class Hardware(TrapAndEmulate):
 
     def __init__(self, host: Host, shared: Shared, harts: Sequence[Hart]) -> None:
         super().__init__(host, shared, harts)
-        # Whose state the hart holds while this guest is in VS-mode. (Else, the monitor's own.)
-        self._assisted = object()
         p = host.hart
         self._take_hart = host.bind(take_hart, p)
-        self._load = host.bind(load_virtual, p, self.hart)
-        self._enter = host.bind(enter_virtual, p, self.hart)
-        self._leave = host.bind(leave_virtual, p, self.hart)
-        self._permissions = host.bind(pmp_permissions, self.hart)
-        self._table = PageTable(self.frames, 3, wide=True)
-        self.hgatp = put(self._table.register(), HGATP.VMID, host.banks)
+        self._load = [host.bind(load_virtual, p, v) for v in harts]
+        self._enter = [host.bind(enter_virtual, p, v) for v in harts]
+        self._leave = [host.bind(leave_virtual, p, v) for v in harts]
+        self._permissions = self.bind(pmp_permissions)
+        #: G-stage tables, one for each protection.
+        self.tables = [PageTable(self.frames, 3, wide=True) for _ in harts]
+        self._vmid = host.banks
 
     def forget(self) -> None:
         super().forget()
-        self._table.clear()
+        for table in self.tables:
+            table.clear()
+
+    def forget_protection(self, number: int) -> None:
+        super().forget_protection(number)
+        self.tables[number].clear()
+
+    @property
+    def table(self) -> PageTable:
+        """The G-stage table of the virtual hart that runs."""
+        return self.tables[self.protections.numbers[self.number]]
 
     def control_structure(self) -> ControlStructure:
         """As it was at the last exit. (Of the guest that the hart has run last.)"""
@@ -68,24 +77,24 @@ class Hardware(TrapAndEmulate):
     def advance(self, h: Hart) -> None:
         if h.priv == M_MODE or h.data_priv != h.priv or h.trap_hooks & 1:
             # M-mode; or somebody wants to see traps that the hart would take by itself.
-            if self.host.resident is self._assisted:
-                self.host.resident = None
             super().advance(h)
             return
         if self.shadows.frames:  # from here on nobody sees what is stored to the guest's tables
             self.shadows.forget()
         host = self.host
         p = host.hart
-        if host.resident is not self._assisted:
-            host.resident = self._assisted
+        if host.resident is not h:
+            # Translations are a virtual hart's own, though another's may be tagged like them.
+            host.resident = h
             host.stale = True
-            self._take_hart(self.hgatp)
-        entry = ENTER_V_FENCED if self._load(self.to_physical) or host.stale else ENTER_V
+            self._take_hart(put(self.table.register(), HGATP.VMID, self._vmid))
+        n = self.number
+        entry = ENTER_V_FENCED if self._load[n](self.to_physical) or host.stale else ENTER_V
         host.stale = False
-        self._enter(entry.address, entry.length)
+        self._enter[n](entry.address, entry.length)
         reason = host.run(h)
         self.accounting.entries += 1
-        self.accounting.direct += self._leave(self.to_physical)
+        self.accounting.direct += self._leave[n](self.to_physical)
         if reason == STOP_OWNED:
             self._exit(h, p)
         elif reason == STOP_WFI:
@@ -129,7 +138,8 @@ class Hardware(TrapAndEmulate):
         """What the guest may do with all of a page, or a block, of guest-physical addresses."""
         if not self.in_ram(address) or not self.in_ram(address + size - 1):
             return 0
-        granted: int = self._permissions(address, size, S_MODE) << 1 & (READ | WRITE | EXECUTE)
+        permissions = self._permissions[self.number](address, size, S_MODE)
+        granted: int = permissions << 1 & (READ | WRITE | EXECUTE)
         if not granted & READ or self.watches(address, size):
             granted &= ~WRITE
         return granted
@@ -137,8 +147,8 @@ class Hardware(TrapAndEmulate):
     def _map(self, address: int, granted: int) -> None:
         """Map the block that an address lies in, if all of it is alike; or else the page."""
         block, page = address & -BLOCK, address & PAGE_MASK
-        if self._granted(block, BLOCK) == granted and self._table.map_block(
+        if self._granted(block, BLOCK) == granted and self.table.map_block(
             block, block + self.to_physical, granted
         ):
             return
-        self._table.map(page, page + self.to_physical, granted)
+        self.table.map(page, page + self.to_physical, granted)

@@ -97,10 +97,11 @@ ENTER_U_FENCED = Entry(VMM_BASE + 0x40, (_SWAP_T0, _CSRW_SATP_T0, _SFENCE, _SWAP
 ENTER_V = Entry(VMM_BASE + 0x80, (_SRET,))
 ENTER_V_FENCED = Entry(VMM_BASE + 0xC0, (_HFENCE_G, _HFENCE_V, _SRET))
 
-# The rest of the VMM's memory is tables: roots of G-stage tables, aligned to 16 KiB; then pages.
-# Each guest has a share of both.
+# The rest of the VMM's memory is tables: roots of G-stage tables, aligned to 16 KiB, for each guest
+# as many as it may have virtual harts; then pages. Each guest has a share of both.
+MOST_HARTS = 8
 _ROOTS, ROOT_SIZE = VMM_BASE + 0x4000, 0x4000
-_PAGES = _ROOTS + ROOT_SIZE * BANKS
+_PAGES = _ROOTS + ROOT_SIZE * MOST_HARTS * BANKS
 _SHARE = (VMM_BASE + VMM_SIZE - _PAGES) // BANKS & -PAGE_SIZE
 
 # The functions that `Host.bind` knows.
@@ -138,7 +139,8 @@ class Frames:
         self.host = host
         first = _PAGES + _SHARE * number
         self._free = list(range(first + _SHARE - PAGE_SIZE, first - PAGE_SIZE, -PAGE_SIZE))
-        self._root = _ROOTS + ROOT_SIZE * number
+        root = _ROOTS + ROOT_SIZE * MOST_HARTS * number
+        self._roots = list(range(root + ROOT_SIZE * (MOST_HARTS - 1), root - ROOT_SIZE, -ROOT_SIZE))
 
     def __len__(self) -> int:
         return len(self._free)
@@ -152,9 +154,10 @@ class Frames:
         return page
 
     def take_root(self) -> int:
-        """16 cleared KiB for the root of the guest's G-stage table."""
-        self.host.clear(self._root, ROOT_SIZE)
-        return self._root
+        """16 cleared KiB for the root of a G-stage table of the guest's."""
+        root = self._roots.pop()
+        self.host.clear(root, ROOT_SIZE)
+        return root
 
     def give_back(self, pages: Sequence[int]) -> None:
         """Pages of tables that are not used any more."""

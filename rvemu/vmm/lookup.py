@@ -79,11 +79,21 @@ def set_status(h: Hart, address: U64, access: Kind, priv: U2) -> None:
 class Regime(ctypes.Structure):
     """What decides how a hart's accesses are translated, and what they may do."""
 
-    _fields_: ClassVar = [("satp", c_uint64), ("rest", c_uint64)]
+    _fields_: ClassVar = [
+        ("satp", c_uint64),
+        ("rest", c_uint64),
+        ("protection", c_uint64),  # of the hart (rvemu.vmm.protection); it is in `rest` as well
+    ]
 
 
 _SWITCHES = MSTATUS.MXR.mask | MENVCFG.ADUE.mask | MENVCFG.PBMTE.mask
-assert not _SWITCHES & 0x3F
+_CONTEXT_BITS, _PROTECTION_BITS = 6, 6
+assert not _SWITCHES & (1 << _CONTEXT_BITS + _PROTECTION_BITS) - 1
+
+
+def protection_of(rest: int) -> int:
+    """The protection that a regime is of."""
+    return rest >> _CONTEXT_BITS & (1 << _PROTECTION_BITS) - 1
 
 
 def changed(h: Hart, regime: Regime) -> U1:
@@ -92,7 +102,8 @@ def changed(h: Hart, regime: Regime) -> U1:
     if h.priv != M_MODE and get(h.satp, SATP.MODE) != 0:
         satp = h.satp
     switches = (h.mstatus & MSTATUS.MXR.mask) | (h.menvcfg & _SWITCHES & ~MSTATUS.MXR.mask)
-    rest: U64 = switches | h.fetch_context << 3 | h.data_context
+    contexts = h.fetch_context << 3 | h.data_context
+    rest: U64 = switches | (regime.protection & 63) << _CONTEXT_BITS | contexts
     if regime.satp == satp and regime.rest == rest:
         return 0
     regime.satp = satp

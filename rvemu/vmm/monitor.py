@@ -4,13 +4,16 @@ The virtual hart is a `Hart` like any other, and its state is the guest's: regis
 privilege, time. What the physical hart executes for it is loaded there and taken back. What must be
 emulated is executed by the model itself, on the virtual hart: so CSRs, traps, interrupts and page
 walks mean exactly what they mean on a bare machine.
+
+A guest may have several virtual harts, which the machine's scheduler runs in turn. They share what
+is made for the guest: its tables above all. What differs between them is in the harts themselves.
 """
 
 import ctypes
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from rvemu.engine.reference import ReferenceEngine
-from rvemu.errors import RvemuError
 from rvemu.hart.decoded import invalidate_physical
 from rvemu.hart.exceptions import STORE
 from rvemu.hart.interrupts import poll
@@ -35,6 +38,7 @@ from rvemu.vmm.accounting import Accounting
 from rvemu.vmm.exits import Exit, ExitReason
 from rvemu.vmm.host import NO_POINTS, Host
 from rvemu.vmm.lookup import Stored, forget_step
+from rvemu.vmm.protection import Protections
 
 PAGE_MASK = ~0xFFF
 
@@ -43,26 +47,28 @@ MANY_EXITS = 2000
 
 
 class Monitor:
-    """An engine for a machine of one virtual hart. `Machine(engine=...)` makes it by a function
-    that also names the host; see rvemu.vmm.virtual_machine."""
+    """An engine for a machine of virtual harts. `Machine(engine=...)` makes it by a function that
+    also names the host; see rvemu.vmm.virtual_machine."""
 
     name = "vmm"
 
     def __init__(self, host: Host, shared: Shared, harts: Sequence[Hart]) -> None:
-        if len(harts) != 1:
-            raise RvemuError(f"{len(harts)} harts: a virtual machine has one")
         self.host = host
         self.shared = shared
+        self.harts = harts
+        #: The virtual hart that runs, or has run last; and its number.
         self.hart = harts[0]
+        self.number = 0
         #: Runs the guest while its translations are observed.
         self.model = ReferenceEngine(shared, harts)
         #: Executes what must be emulated.
         self.stepper = host.engine
-        self.stepper.adopt(self.hart)
-        self._poll = host.bind(poll, self.hart)
-        self._flush = host.bind(flush_all, self.hart)
+        for hart in harts:
+            self.stepper.adopt(hart)
+        self._poll = self.bind(poll)
+        self._flush = self.bind(flush_all)
         self._stored = Stored()
-        self._forget_step = host.bind(forget_step, self.hart, self._stored)
+        self._forget_step = self.bind(forget_step, self._stored)
         self.accounting = Accounting()
         #: Told of each exit.
         self.trace: Callable[[Exit], None] | None = None
@@ -76,16 +82,22 @@ class Monitor:
         self._points = NO_POINTS
         #: Exits until the host looks at its own affairs.
         self.exits_left = 0
-        # The virtual hart's PMP: how often it had been set when it was last looked at, and whether
-        # it cuts pages.
-        self.pmp_updates = -1
-        self._pmp_cuts = False
+        self.protections = Protections(harts)
+
+    def bind(
+        self, function: Callable[..., Any], *structures: ctypes.Structure
+    ) -> list[Callable[..., Any]]:
+        """For each virtual hart, by its number: a function of the host's with its first arguments
+        given, the hart and others."""
+        return [self.host.bind(function, hart, *structures) for hart in self.harts]
 
     # --- The engine's side -------------------------------------------------------------------
 
     def run(self, hart: Hart) -> int:
         """Run until the virtual hart stops; the reason (`STOP_*`)."""
         h = hart
+        if h is not self.hart:
+            self.hart, self.number = h, int(h.hartid)
         if h.mmu_hook:
             return self._run_observed(h)
         self._points = self.host.show_points(self.shared, self._points)
@@ -94,7 +106,8 @@ class Monitor:
             self.interpret()  # the instruction whose device access the machine has made
         else:
             self.poll(h)
-        self.exits_left = MANY_EXITS
+        if self.exits_left <= 0:
+            self.exits_left = MANY_EXITS
         while True:
             if h.stop_reason:
                 if h.stop_reason != STOP_FLUSH:
@@ -106,21 +119,21 @@ class Monitor:
                 return STOP_HOST
             else:
                 self.exits_left -= 1
-                if h.pmp_updates != self.pmp_updates:
-                    self._see_protection(h)
+                if h.pmp_updates != self.protections.updates[self.number]:
+                    self._see_protection()
                 self.advance(h)
 
-    def _see_protection(self, h: Hart) -> None:
-        """PMP has changed, by whatever means: nothing holds that was derived from it."""
-        self.pmp_updates = int(h.pmp_updates)
-        regions = [(int(h.pmp_low[n]), int(h.pmp_high[n]) + 1) for n in range(h.pmp_active)]
-        self._pmp_cuts = any((low | end) & ~PAGE_MASK for low, end in regions if low < end)
-        self.forget()
+    def _see_protection(self) -> None:
+        """PMP of the virtual hart was set, by whatever means."""
+        unused = self.protections.look(self.number)
+        if unused is not None:
+            self.forget_protection(unused)
+        self.host.resident = None  # the hart goes by other tables from now on
 
     def poll(self, h: Hart) -> None:
         """What is due between two instructions: an interrupt, or a reason to stop."""
         del h
-        self._poll()
+        self._poll[self.number]()
 
     def advance(self, h: Hart) -> None:
         """Run the guest for at least one instruction, and at most budget + 1."""
@@ -141,14 +154,22 @@ class Monitor:
     def _run_observed(self, h: Hart) -> int:
         """Somebody wants to see the guest's translations, which only the model shows."""
         reason = self.model.run(h)
-        self._flush()
+        self._flush[self.number]()
         self.forget()
         return reason
 
     # --- What modes keep of the guest's state ------------------------------------------------
 
+    def reset(self) -> None:
+        """The guest begins anew."""
+        self.protections.reset()
+        self.forget()
+
     def forget(self) -> None:
-        """The guest's tables or memory protection may have changed altogether."""
+        """The guest's tables may have changed altogether."""
+
+    def forget_protection(self, number: int) -> None:
+        """No virtual hart has a protection any more: nothing holds that was derived from it."""
 
     def frames_stored(self, frames: Sequence[int]) -> None:
         """The model, or a device, has stored to guest-physical pages."""
@@ -189,13 +210,13 @@ class Monitor:
 
     def interpret(self) -> None:
         """Have the model execute the next instruction, whatever it is."""
-        if self.shared.watch_count or self._pmp_cuts:
+        if self.shared.watch_count or self.protections.cuts[self.number]:
             self._interpret_seen()
             return
         h = self.hart
         data, fetch = h.data_context, h.fetch_context
         self.stepper.step(h)
-        self._forget_step(data, fetch)
+        self._forget_step[self.number](data, fetch)
         stored = self._stored
         if stored.count:
             self.frames_stored(stored.pages[: stored.count])
@@ -215,7 +236,7 @@ class Monitor:
             if h.seen_access[n] == STORE
         ]
         h.seen_count = 0
-        self._flush()
+        self._flush[self.number]()
         if stored:
             self.frames_stored(stored)
 
@@ -228,4 +249,5 @@ class Monitor:
             h = self.hart
             text = "" if raw is None else disassemble(raw, h.pc, None, h.extensions)
             mode = MODE_NAMES[h.priv, 0]
-            self.trace(Exit(reason, int(h.pc), mode, text, value & M64, action))
+            hart = self.number if len(self.harts) > 1 else None
+            self.trace(Exit(reason, int(h.pc), mode, text, value & M64, action, hart))

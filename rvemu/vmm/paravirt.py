@@ -28,7 +28,8 @@ from rvemu.vmm.host import Entry, Host
 from rvemu.vmm.hypercalls import EXTENSION, RING_BLOCK, RING_CONSOLE, Call
 from rvemu.vmm.paravirt_loop import answer, end_hypercall, reason_of, run_paravirtual
 from rvemu.vmm.rings import BlockRing, ConsoleRing
-from rvemu.vmm.sbi import DENIED, INVALID_PARAM, NOT_SUPPORTED, SUCCESS, UnhandledExitError
+from rvemu.vmm.sbi import UnhandledExitError
+from rvemu.vmm.sbi_results import DENIED, INVALID_PARAM, NOT_SUPPORTED, SUCCESS, Result
 from rvemu.vmm.shared_page import Roots, SharedPage, poll_events, see_rings, show_root, show_time
 
 _ECALL_INSTRUCTION = 0x73
@@ -47,8 +48,6 @@ _PAGE_FAULTS = {
     Cause.LOAD_PAGE_FAULT: False,
     Cause.STORE_PAGE_FAULT: True,
 }
-
-Result = tuple[int, int]
 
 
 class Paravirt(Deprivileged):

@@ -2,7 +2,7 @@
 
 The virtual hart's M-mode is the host's (`owned_levels`), in all modes alike: a call of the guest's
 kernel is taken as a trap into M-mode, answered here, and returned from with an `mret`. Base, timer,
-console, reset and hart-state extensions, and the legacy console (SBI 3.0).
+console and reset extensions, the legacy console, and what rvemu.vmm.sbi_harts answers (SBI 3.0).
 """
 
 from collections.abc import Callable
@@ -22,12 +22,13 @@ from rvemu.machine import Machine
 from rvemu.traps import cause_name
 from rvemu.vmm.host import LEVEL_M
 from rvemu.vmm.hypercalls import IMPLEMENTATION
+from rvemu.vmm.sbi_harts import HSM, IPI, RFENCE, HartCalls
+from rvemu.vmm.sbi_results import INVALID_PARAM, NOT_SUPPORTED, SUCCESS, Result
 
 # Extensions, by their numbers.
 PUTCHAR, SHUTDOWN, BASE = 0x01, 0x08, 0x10
-TIME, RESET_EXTENSION, CONSOLE, HSM = 0x54494D45, 0x53525354, 0x4442434E, 0x48534D
+TIME, RESET_EXTENSION, CONSOLE = 0x54494D45, 0x53525354, 0x4442434E
 
-SUCCESS, FAILED, NOT_SUPPORTED, INVALID_PARAM, DENIED, ALREADY_AVAILABLE = 0, -1, -2, -3, -4, -6
 _VERSION = 3 << 24  # 3.0
 
 _A0, _A1, _A2, _A6, _A7 = 10, 11, 12, 16, 17
@@ -37,25 +38,32 @@ _LONGEST_WRITE = 4096  # bytes of one console write; a guest may ask for more, a
 _DELEGATED = M64 & ~(1 << Cause.ECALL_FROM_S | 1 << Cause.ECALL_FROM_M)
 _OPEN_PMP = 0x1F  # NAPOT, R, W, X
 
-Result = tuple[int, int]
-
 
 class UnhandledExitError(RvemuError):
     """A guest did what the VMM has no answer to: says what, and where."""
 
 
 class Firmware:
-    """Answers the calls of one machine's guest. on_call: told of each, by name."""
+    """Answers the calls of one machine's guest. on_call: told of each, by hart, extension and
+    function. fence: has a hart forget its translations."""
 
-    def __init__(self, machine: Machine, on_call: Callable[[int, int], None]) -> None:
+    def __init__(
+        self,
+        machine: Machine,
+        on_call: Callable[[Hart, int, int], None],
+        fence: Callable[[Hart], None],
+    ) -> None:
         self._machine = machine
         self._on_call = on_call
+        self._harts = HartCalls(machine, fence)
         self._extensions: dict[int, Callable[[Hart, int], Result]] = {
             BASE: self._base,
             TIME: self._time,
             RESET_EXTENSION: self._reset,
             CONSOLE: self._console,
-            HSM: self._hart_state,
+            HSM: self._harts.manage,
+            IPI: self._harts.interrupt,
+            RFENCE: self._harts.have_fence,
         }
         #: Extensions that somebody else answers, before calls of them get here.
         self.offered: set[int] = set()
@@ -63,8 +71,13 @@ class Firmware:
 
     def start(self) -> None:
         """Do what firmware does before it enters the kernel: delegate, open memory, and go down to
-        S-mode, at the entry of the loaded image."""
-        h = self._machine.hart.state
+        S-mode, on the first hart at the entry of the loaded image. The others are stopped."""
+        for hart in self._machine.harts:
+            self._prepare(hart.state)
+        self._harts.start()
+
+    @staticmethod
+    def _prepare(h: Hart) -> None:
         poke(h, "medeleg", _DELEGATED)
         poke(h, "mideleg", MIP.SSIP.mask | MIP.STIP.mask | MIP.SEIP.mask)
         poke(h, "mcounteren", M64)
@@ -83,9 +96,9 @@ class Firmware:
                 f"at {self._machine.lookup(int(h.mepc))}, value {int(h.mtval):#x}"
             )
         extension, function = int(h.x[_A7]), int(h.x[_A6])
-        self._on_call(extension, function)
-        self._answer(h, extension, function)
+        self._on_call(h, extension, function)
         h.mepc += 4
+        self._answer(h, extension, function)
         return_from_m(h)
         h.pc = h.next_pc
 
@@ -142,19 +155,6 @@ class Firmware:
             return INVALID_PARAM, 0
         self.send(ram.read(address, length))
         return SUCCESS, length
-
-    def _hart_state(self, h: Hart, function: int) -> Result:
-        """One hart, which is started; nobody could start it again if it stopped."""
-        argument = h.x[_A0]
-        if function == 0:
-            return (ALREADY_AVAILABLE if argument == 0 else INVALID_PARAM), 0
-        if function == 1:
-            return FAILED, 0
-        if function == 2:
-            return (SUCCESS if argument == 0 else INVALID_PARAM), 0
-        if function == 3:  # to suspend by default, or in a way that there is not
-            return (NOT_SUPPORTED if argument & M32 in (0, 1 << 31) else INVALID_PARAM), 0
-        return NOT_SUPPORTED, 0
 
     # --- The machine -------------------------------------------------------------------------
 

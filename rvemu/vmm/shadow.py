@@ -2,9 +2,10 @@
 guest-physical) and the VMM's knowledge of where guest-physical memory is.
 
 A *view* is a shadow table for one root and ASID of the guest's (satp) in one context: a virtual
-privilege, with SUM and MXR where they matter. The guest's kernel and its processes have views of
-their own, for they may do different things with the same page. Views are filled page by page, as
-the guest touches pages. They are kept while others are in use, up to a bound.
+privilege, with SUM and MXR where they matter, and a setting of PMP. The guest's kernel and its
+processes have views of their own, for they may do different things with the same page. All virtual
+harts use the same views. They are filled page by page, as the guest touches pages, and kept while
+others are in use, up to a bound.
 
 Coherence: the frames of the guest's tables that entries were made from are write-protected in all
 views. A store to one exits, and the model executes it; then what depended on the words that changed
@@ -26,7 +27,7 @@ from rvemu.lang import get
 from rvemu.memory import PAGE_SIZE
 from rvemu.vmm.emulation_loop import Known
 from rvemu.vmm.host import OutOfFrames
-from rvemu.vmm.lookup import Found, Regime, changed, look_up, set_status
+from rvemu.vmm.lookup import Found, Regime, changed, look_up, protection_of, set_status
 from rvemu.vmm.monitor import PAGE_MASK, Monitor
 from rvemu.vmm.page_tables import BLOCK, EXECUTE, READ, WRITE, PageTable
 from rvemu.vmm.patch import Patcher
@@ -103,13 +104,12 @@ class Shadows:
         self._host = monitor.host
         self._frames = monitor.frames
         self._accounting = monitor.accounting
-        host, hart = monitor.host, monitor.hart
         self._found = Found()
-        self._look_up = host.bind(look_up, hart, self._found)
-        self._set_status = host.bind(set_status, hart)
+        self._look_up = monitor.bind(look_up, self._found)
+        self._set_status = monitor.bind(set_status)
         #: The regime of the view that is in use.
         self.regime = Regime()
-        self._changed = host.bind(changed, hart, self.regime)
+        self._changed = monitor.bind(changed, self.regime)
         # The view that was asked for last, and its key.
         self._current: View | None = None
         self._current_key = 0, 0
@@ -132,7 +132,9 @@ class Shadows:
 
     def view(self) -> View:
         """The view for the virtual hart's present state."""
-        self._changed()
+        number = self._monitor.number
+        self.regime.protection = self._monitor.protections.numbers[number]
+        self._changed[number]()
         key = self.regime.satp, self.regime.rest
         current = self._current
         if key == self._current_key and current is not None and current.alive:
@@ -166,6 +168,15 @@ class Shadows:
         view.table.release()
         self._known.forget_views()
 
+    def forget_protection(self, number: int) -> None:
+        """Drop the views of a protection."""
+        unused = [key for key in self._views if protection_of(key[1]) == number]
+        if len(unused) == len(self._views):
+            self.forget()
+            return
+        for key in unused:
+            self._drop(self._views.pop(key))
+
     def forget(self) -> None:
         """Drop all."""
         for view in self._views.values():
@@ -184,8 +195,8 @@ class Shadows:
         """The guest's access (LOAD, STORE, FETCH) at an address was refused by its view: allow it,
         if the guest's tables do; or why not."""
         priv = int(h.priv if access == FETCH else h.data_priv)
-        found = self._found
-        if self._look_up(address, access, priv) != OK:
+        found, number = self._found, self._monitor.number
+        if self._look_up[number](address, access, priv) != OK:
             return REFUSED
         page = found.physical & PAGE_MASK
         if not self._monitor.in_ram(page):
@@ -197,7 +208,7 @@ class Shadows:
             return NOT_MEMORY
         entries = h.walked[: h.walked_count]
         if h.walked_update:
-            self._set_status(address, access, priv)
+            self._set_status[number](address, access, priv)
         stores = access == LOAD and found.attributes & MAY_STORE and granted & WRITE
         try:
             if self._made >= MOST_ENTRIES:

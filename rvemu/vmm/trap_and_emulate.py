@@ -50,13 +50,14 @@ class TrapAndEmulate(Deprivileged):
         super().__init__(host, shared, harts)
         self._known = Known(machine_only=self.machine_only)
         self.shadows = Shadows(self, self._known)
-        self._run_and_emulate = host.bind(
-            run_and_emulate,
-            *(host.hart, self.hart, self.answers, self._known, self.shadows.regime, self.time),
-        )
+        rest = self.answers, self._known, self.shadows.regime, self.time
+        self._run_and_emulate = [host.bind(run_and_emulate, host.hart, v, *rest) for v in harts]
 
     def forget(self) -> None:
         self.shadows.forget()
+
+    def forget_protection(self, number: int) -> None:
+        self.shadows.forget_protection(number)
 
     def frames_stored(self, frames: Sequence[int]) -> None:
         if self.shadows.frames or self.shadows.patcher is not None:
@@ -74,8 +75,8 @@ class TrapAndEmulate(Deprivileged):
             return
         satp = self.shadows.view().satp
         if self.shadows.patcher is None and self.may_answer(h):
-            self._known.pmp_updates = self.pmp_updates
-            trapped = self.run_answering(self._run_and_emulate, satp)
+            self._known.pmp_updates = self.protections.updates[self.number]
+            trapped = self.run_answering(self._run_and_emulate[self.number], satp)
         else:
             trapped = self.run_deprivileged(h, satp)
         if trapped:

@@ -11,12 +11,13 @@ from rvemu.drives import Drive
 from rvemu.errors import RvemuError
 from rvemu.hart.extensions import DEFAULT_ISA, Ext, isa_string, parse_isa
 from rvemu.hart.state import U_MODE, Hart, Shared
+from rvemu.hart.tlb import flush_all
 from rvemu.loader import Image, load_elf
 from rvemu.machine import Machine, Outcome, Reason
 from rvemu.vmm.accounting import Accounting
 from rvemu.vmm.exits import Exit, ExitReason
 from rvemu.vmm.hardware import Hardware
-from rvemu.vmm.host import Host
+from rvemu.vmm.host import MOST_HARTS, Host
 from rvemu.vmm.hypercalls import EXTENSION, NOTE_NAME, NOTE_TYPE, VERSION
 from rvemu.vmm.monitor import Monitor
 from rvemu.vmm.paravirt import Paravirt
@@ -66,11 +67,11 @@ class Run:
 
 
 class VirtualMachine:
-    """A machine of one virtual hart, without H, in a mode of MODES.
+    """A machine of virtual harts, without H, in a mode of MODES.
 
     host: what it runs on; guests that share one get a bank of its memory each. memory: bytes of
-    guest-physical RAM. sbi: the guest starts in S-mode, and the VMM is its firmware (as it always
-    does in mode paravirt).
+    guest-physical RAM. harts: 1 to 8 (1 in mode paravirt), all on the host's one. sbi: the guest
+    starts in S-mode, and the VMM is its firmware (as it always does in mode paravirt).
     quirks: QUIRK_* of the hart (rvemu.hart.state). patch: scan and patch the guest's kernel, so
     that these do not matter. bootargs: a kernel's command line. Raises `RvemuError` where these
     can't be had.
@@ -83,6 +84,7 @@ class VirtualMachine:
         *,
         name: str = "guest",
         memory: int = 128 << 20,
+        harts: int = 1,
         isa: str = DEFAULT_ISA,
         pmp: int = 16,
         engine: str = "native",
@@ -94,6 +96,13 @@ class VirtualMachine:
     ) -> None:
         if mode not in MODES:
             raise RvemuError(f"no mode {mode!r}; there are: {', '.join(MODES)}")
+        if not 1 <= harts <= MOST_HARTS:
+            raise RvemuError(f"{harts} harts: a virtual machine has 1 to {MOST_HARTS}")
+        if harts > 1 and mode == PARAVIRT:
+            raise RvemuError(
+                f"{harts} harts: a paravirtual guest has one, by the interface of its hypercalls; "
+                "choose another mode"
+            )
         self.mode = mode
         self.name = name
         extensions = parse_isa(isa)
@@ -103,13 +112,15 @@ class VirtualMachine:
             self.host = host or Host(extensions, engine)
         self.machine = Machine(
             memory=memory,
+            harts=harts,
             isa=isa_string(extensions & ~Ext.H),
             pmp=pmp,
             engine=engine if mode == EMULATE else self._make_monitor,
             bootargs=bootargs,
             output=output,
         )
-        self.machine.hart.state.quirks = quirks
+        for hart in self.machine.harts:
+            hart.state.quirks = quirks
         if self.host is not None:
             self.host.hart.quirks = quirks
         if patch:
@@ -121,7 +132,9 @@ class VirtualMachine:
         #: Told of each exit.
         self._trace: Callable[[Exit], None] | None = None
         paravirtual = isinstance(self.monitor, Paravirt)
-        self.firmware = Firmware(self.machine, self._called) if sbi or paravirtual else None
+        self.firmware = None
+        if sbi or paravirtual:
+            self.firmware = Firmware(self.machine, self._called, self._fence)
         if isinstance(self.monitor, Paravirt):
             self._connect(self.monitor)
         self.machine.board.ram.on_write = self._chain(self.machine.board.ram.on_write)
@@ -186,8 +199,8 @@ class VirtualMachine:
 
     @property
     def instructions(self) -> int:
-        """That the guest has executed."""
-        return self.machine.hart.instret
+        """That the guest has executed, on all its harts."""
+        return sum(hart.instret for hart in self.machine.harts)
 
     def load(self, source: Path | str | bytes) -> None:
         """Load an ELF file, and make it ready to start: in M-mode, or in S-mode on the VMM's
@@ -217,7 +230,7 @@ class VirtualMachine:
         """Have the loaded guest begin anew."""
         self.machine.reboot()
         if self.monitor is not None:
-            self.monitor.forget()
+            self.monitor.reset()
         self._start()
 
     @contextmanager
@@ -253,19 +266,28 @@ class VirtualMachine:
             return Run(None, str(unhandled))
 
     def _where(self) -> str:
-        hart = self.machine.hart
+        """The state of the hart that has run last."""
+        hart = self.machine.harts[self.machine.scheduler.turn]
+        which = f"hart {self.machine.scheduler.turn}, " if len(self.machine.harts) > 1 else ""
         names = ("pc", "ra", "sp", "mcause", "satp", "scause", "sepc")
-        return f"{hart.mode}-mode, " + ", ".join(f"{n} {hart[n]:#x}" for n in names)
+        return f"{which}{hart.mode}-mode, " + ", ".join(f"{n} {hart[n]:#x}" for n in names)
 
-    def _called(self, extension: int, function: int) -> None:
+    def _fence(self, h: Hart) -> None:
+        """Have a virtual hart forget its translations: its own, and the physical hart's."""
+        flush_all(h)
+        if self.host is not None:
+            self.host.stale = True
+
+    def _called(self, h: Hart, extension: int, function: int) -> None:
         """Firmware is called. (A monitor has counted that already, where it saw the call.)"""
         if self.monitor is not None:
             return
         self.accounting.exits[ExitReason.SBI] += 1
         if self._trace is not None:
-            pc = self.machine.hart["mepc"]
+            pc = int(h.mepc)
             action = f"extension {extension:#x}, function {function}: answered by the VMM"
-            self._trace(Exit(ExitReason.SBI, pc, "S", "ecall", extension, action))
+            hart = int(h.hartid) if len(self.machine.harts) > 1 else None
+            self._trace(Exit(ExitReason.SBI, pc, "S", "ecall", extension, action, hart))
 
 
 def is_paravirtual(source: Path | str | bytes) -> bool:

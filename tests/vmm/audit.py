@@ -58,7 +58,7 @@ def check_reach(machine: VirtualMachine) -> int:
     assert host is not None
     tables = [view.table for view in monitor.shadows._views.values()]
     if isinstance(monitor, Hardware):
-        tables.append(monitor._table)
+        tables += monitor.tables
     ram = machine.machine.board.ram
     patcher = monitor.shadows.patcher
     copies = {copy.physical for copy in patcher.copies.values()} if patcher is not None else ()

@@ -3,17 +3,21 @@
 The program starts in M-mode. Before each operation s11 is set to where the next one begins; trap
 handlers of M- and S-mode go on there, in the mode that the trap came from, or in M-mode where the
 program could not be fetched. So whatever an operation does, the next one follows.
+
+Harts have programs and tables of their own, and the data in common; they interrupt each other.
 """
 
 import random
 
-from tests.assembler import A0, A1, A2, S0, S11, T5, T6, ZERO, Assembler, csr_number
+from tests.assembler import A0, A1, A2, S0, S11, T5, T6, ZERO, Assembler, csr_number, dispatch
 
 BASE = 0x8000_0000
 # Two address spaces: roots, middle and last tables, a page each. Both map the program where it is,
 # for S-mode and for U-mode, and a window of eight pages.
 TABLES = 0x8010_0000
+TABLES_OF_HART = 0x1_0000
 DATA = 0x8020_0000
+MSIP = 0x200_0000
 WINDOW = 0x4000_0000
 PAGES = 8
 
@@ -32,25 +36,37 @@ _DELEGABLE = 0xB3FD & ~(1 << 12 | 1 << 1)
 _V, _R, _W, _X, _U, _A, _D = (1 << n for n in (0, 1, 2, 3, 4, 6, 7))
 
 
-def satp(space: int) -> int:
-    """The value of satp for an address space, 0 or 1."""
-    return 8 << 60 | (space + 5) << 44 | (TABLES + space * 0x4000) >> 12
+def root_of(hart: int, space: int) -> int:
+    """Where the tables of an address space are, 0 or 1."""
+    return TABLES + hart * TABLES_OF_HART + space * 0x4000
+
+
+def satp(hart: int, space: int) -> int:
+    """The value of satp for an address space."""
+    return 8 << 60 | (space + 5) << 44 | root_of(hart, space) >> 12
 
 
 class PrivilegedProgram:
-    """A random program of some operations."""
+    """A random program of some operations for each hart."""
 
-    def __init__(self, seed: int, operations: int = 120) -> None:
+    def __init__(self, seed: int, operations: int = 120, *, harts: int = 1) -> None:
         self._random = random.Random(seed)
         self._p = Assembler(BASE)
         self._number = 0
-        self._start()
-        for _ in range(operations):
-            self._operation()
-        self._p.label("end")
-        self._p.jal(ZERO, "end")
-        self._handlers()
+        self._harts = harts
+        for hart in dispatch(self._p, harts):
+            self._hart = hart
+            self._start()
+            for _ in range(operations):
+                self._operation()
+            self._p.label(self._own("end"))
+            self._p.jal(ZERO, self._own("end"))
+            self._handlers()
         self.elf = self._p.elf()
+
+    def _own(self, label: str) -> str:
+        """A label of the hart's program."""
+        return f"{label} of hart {self._hart}"
 
     # --- Parts -------------------------------------------------------------------------------
 
@@ -60,7 +76,7 @@ class PrivilegedProgram:
     def _start(self) -> None:
         p = self._p
         for name, label in (("mtvec", "machine"), ("stvec", "supervisor")):
-            p.la(T5, label)
+            p.la(T5, self._own(label))
             self._csrw(name, T5)
         for name, value in (
             ("medeleg", self._random.getrandbits(16) & _DELEGABLE),
@@ -73,7 +89,7 @@ class PrivilegedProgram:
             p.li(T5, value)
             self._csrw(name, T5)
         for space in (0, 1):
-            root = TABLES + space * 0x4000
+            root = root_of(self._hart, space)
             user = _U if space else 0
             self._store(root + 8 * 2, BASE >> 2 | _V | _R | _W | _X | _A | _D | user)
             self._store(root + 8 * (WINDOW >> 30), (root + 0x1000) >> 2 | _V)
@@ -101,9 +117,11 @@ class PrivilegedProgram:
         self._number += 1
         p.la(S11, after)
         choose = self._random
-        kind = choose.choice(
-            ["csr"] * 6 + ["memory"] * 6 + ["return"] * 3 + ["call", "fence", "table", "satp"] * 2
-        )
+        kinds = ["csr"] * 6 + ["memory"] * 6 + ["return"] * 3
+        kinds += ["call", "fence", "table", "satp"] * 2
+        if self._harts > 1:
+            kinds += ["interrupt"] * 2
+        kind = choose.choice(kinds)
         getattr(self, f"_{kind}")(after)
         p.label(after)
 
@@ -168,13 +186,21 @@ class PrivilegedProgram:
     def _table(self, _: str) -> None:
         """Change an entry, and fence."""
         choose = self._random
-        root = TABLES + choose.randrange(2) * 0x4000
+        root = root_of(self._hart, choose.randrange(2))
         self._store(root + 0x2000 + 8 * choose.randrange(PAGES), self._entry())
         self._p.op("sfence.vma", rs1=ZERO, rs2=ZERO)
 
     def _satp(self, _: str) -> None:
-        self._p.li(A0, self._random.choice([0, satp(0), satp(1), satp(1)]))
+        spaces = [satp(self._hart, space) for space in (0, 1, 1)]
+        self._p.li(A0, self._random.choice([0, *spaces]))
         self._csrw("satp", A0)
+
+    def _interrupt(self, _: str) -> None:
+        """A software interrupt for another hart, or no more for this one."""
+        wanted = self._random.randrange(self._harts)
+        self._p.li(A0, MSIP + 4 * wanted)
+        self._p.li(A1, int(wanted != self._hart))
+        self._p.op("sw", rs1=A0, rs2=A1, imm=0)
 
     def _handlers(self) -> None:
         """Go on at s11; interrupts are switched off. An interrupt may have come between a change
@@ -182,23 +208,23 @@ class PrivilegedProgram:
         fetched goes on in M-mode, for S-mode may not reach it either."""
         p = self._p
         p.align(4)
-        p.label("machine")
+        p.label(self._own("machine"))
         self._csrw("mepc", S11)
         p.op("sfence.vma", rs1=ZERO, rs2=ZERO)
         p.op("csrrs", rd=T5, rs1=ZERO, csr=csr_number("mcause"))
-        p.branch("bge", T5, ZERO, "exception")
+        p.branch("bge", T5, ZERO, self._own("exception"))
         self._csrw("mie", ZERO)
-        p.label("exception")
+        p.label(self._own("exception"))
         for cause in (1, 12):
             p.li(T6, cause)
-            p.branch("beq", T5, T6, "to_machine")
+            p.branch("beq", T5, T6, self._own("to_machine"))
         p.op("mret")
-        p.label("to_machine")
+        p.label(self._own("to_machine"))
         p.li(T6, _MPP_M)
         p.op("csrrs", rd=ZERO, rs1=T6, csr=csr_number("mstatus"))
         p.op("mret")
         p.align(4)
-        p.label("supervisor")
+        p.label(self._own("supervisor"))
         self._csrw("sepc", S11)
         p.op("sfence.vma", rs1=ZERO, rs2=ZERO)
         self._csrw("sie", ZERO)

@@ -28,6 +28,7 @@ def virtual_machine(
     *,
     host: Host | None = None,
     memory: int = 32 << 20,
+    harts: int = 1,
     sbi: bool = False,
     name: str = "guest",
     quirks: int = 0,
@@ -42,6 +43,7 @@ def virtual_machine(
         mode,
         host,
         memory=memory,
+        harts=harts,
         sbi=sbi,
         output=output,
         name=name,
@@ -81,6 +83,11 @@ _CSRS = (
     *("stvec", "sepc", "scause", "stval", "sscratch", "scounteren", "senvcfg", "satp", "stimecmp"),
     *("fflags", "frm"),
 )
+
+
+def visible_harts(machine: VirtualMachine) -> list[dict[str, int | Sequence[int]]]:
+    """The state of all its harts, as its guest can see it."""
+    return [visible(hart.state) for hart in machine.machine.harts]
 
 
 def visible(h: Hart) -> dict[str, int | Sequence[int]]:

@@ -3,12 +3,15 @@ translations has to follow.
 
 The kernel is in S-mode, and fences after each change. Traps go to M-mode, which goes on after the
 instruction, and changes PMP or a table where it is called.
+
+Several harts do so with the same tables, and each has a PMP of its own. What another hart has
+changed is defined after a fence alone: so they fence before each use, too.
 """
 
 import random
 
 from rvemu.hart.fields import MENVCFG, MSTATUS
-from tests.assembler import A1, RA, S0, S1, T3, T4, T5, T6, ZERO, Assembler, csr_number
+from tests.assembler import A1, RA, S0, S1, T3, T4, T5, T6, ZERO, Assembler, csr_number, dispatch
 
 BASE = 0x8000_0000
 ROOTS = (0x8010_0000, 0x8010_1000)
@@ -35,25 +38,34 @@ _SWITCHES = (MSTATUS.SUM.mask, MSTATUS.MXR.mask)
 
 
 class RemappingProgram:
-    """A random program of some operations."""
+    """A random program of some operations for each hart."""
 
-    def __init__(self, seed: int, operations: int = 60) -> None:
+    def __init__(self, seed: int, operations: int = 60, *, harts: int = 1) -> None:
         self._random = random.Random(seed)
         self._p = Assembler(BASE)
-        self._start()
-        for _ in range(operations):
-            self._random.choices(
-                (self._change, self._use, self._switch, self._call), (36, 44, 12, 8)
-            )[0]()
-        self._p.label("end").jal(ZERO, "end")
-        self._handler()
+        self._harts = harts
+        for hart in dispatch(self._p, harts):
+            self._hart = hart
+            self._start()
+            for _ in range(operations):
+                self._random.choices(
+                    (self._change, self._use, self._switch, self._call), (36, 44, 12, 8)
+                )[0]()
+            self._p.label(self._own("end")).jal(ZERO, self._own("end"))
+            self._handler()
         self.elf = self._p.elf()
+
+    def _own(self, label: str) -> str:
+        """A label of the hart's program."""
+        return f"{label} of hart {self._hart}"
 
     # --- Parts -------------------------------------------------------------------------------
 
     def _start(self) -> None:
         p, chance = self._p, self._random
-        p.la(T5, "trap").csrw("mtvec", T5).csr_set("pmpaddr0", -1).csr_set("pmpcfg0", 0x1F)
+        p.la(T5, self._own("trap")).csrw("mtvec", T5).csr_set("pmpaddr0", -1).csr_set(
+            "pmpcfg0", 0x1F
+        )
         p.csr_set("menvcfg", chance.choice((0, MENVCFG.ADUE.mask)))
         if chance.random() < 0.5:
             self._protect()
@@ -69,23 +81,25 @@ class RemappingProgram:
             self._put(page + 16, 0x8067)  # ret
         p.csr_set("satp", 8 << 60 | ROOTS[0] >> 12).op("sfence.vma")
         p.li(T5, 1 << MSTATUS.MPP.low | chance.choice((0, MSTATUS.SUM.mask))).csrs("mstatus", T5)
-        p.la(T5, "kernel").csrw("mepc", T5).op("mret").align(4).label("kernel")
+        p.la(T5, self._own("kernel")).csrw("mepc", T5).op("mret")
+        p.align(4).label(self._own("kernel"))
 
     def _handler(self) -> None:
         """Go on after the instruction, or after the jump to what could not be fetched."""
         p = self._p
-        p.align(4).label("trap").csrr(T3, "mcause")
+        p.align(4).label(self._own("trap")).csrr(T3, "mcause")
         p.op("slli", rd=S1, rs1=S1, shamt=3).op("add", rd=S1, rs1=S1, rs2=T3)
         p.csrr(T4, "mepc").op("addi", rd=T4, rs1=T4, imm=4).li(T6, _CODE_END)
-        p.branch("bltu", T4, T6, "here").op("addi", rd=T4, rs1=RA, imm=0).label("here")
-        p.csrw("mepc", T4).li(T6, 9).branch("bne", T3, T6, "return")
+        here, back = self._own("here"), self._own("return")
+        p.branch("bltu", T4, T6, here).op("addi", rd=T4, rs1=RA, imm=0).label(here)
+        p.csrw("mepc", T4).li(T6, 9).branch("bne", T3, T6, back)
         if self._random.random() < 0.5:
             p.li(T6, MSTATUS.MPRV.mask).csrs("mstatus", T6)
             self._protect()
         else:
             self._put(*self._entry())
             p.op("sfence.vma")
-        p.label("return").op("mret")
+        p.label(back).op("mret")
 
     def _protect(self) -> None:
         """A region of PMP: a page, or four bytes in the middle of a table."""
@@ -149,6 +163,8 @@ class RemappingProgram:
         page = WINDOW + chance.choice(_WINDOW_PAGES)
         address = page + chance.choice(_WITHIN)
         how = chance.choices(("load", "store", "amo", "call"), (45, 35, 10, 10))[0]
+        if self._harts > 1:
+            p.op("sfence.vma")
         if how == "load":
             p.li(T5, address).op(chance.choice(("ld", "lw", "lbu")), rd=A1, rs1=T5, imm=0)
             p.op("add", rd=S0, rs1=S0, rs2=A1)
