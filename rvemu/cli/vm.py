@@ -19,6 +19,7 @@ examples:
   rvemu vm --guest tinyos --mode all --report r.html   and as a page with plots
   rvemu vm --guest tinyos-s --trace-exits         each exit as a line, on stderr
   rvemu vm --linux --mode trap-and-emulate        Debian's kernel, deprivileged
+  rvemu vm --linux --smp 4                        the same with hardware, on four virtual harts
   rvemu vm guest.elf --sbi                        it starts in S-mode; the VMM is its firmware
   rvemu vm a.elf b.elf --shares 1,3               two at once, one hart, turns 1 to 3
   rvemu vm a.elf b.elf --drive file=disk.img,format=raw,offset=0,size=8M,vm=1 \
@@ -51,7 +52,7 @@ from rvemu.cli.machine_options import add_engine_option, add_isa_option, add_mem
 from rvemu.cli.quantities import count
 from rvemu.cli.run import UNFINISHED, exit_status
 from rvemu.cli.status_line import StatusLine
-from rvemu.cli.vm_guests import Guest, add_guest_options, find_guests
+from rvemu.cli.vm_guests import Guest, add_guest_options, add_harts_option, find_guests
 from rvemu.errors import RvemuError
 from rvemu.hart.extensions import parse_isa
 from rvemu.keyvalues import Options
@@ -92,6 +93,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("the virtual machines")
     add_memory_option(group, "RAM of each")
     parser.set_defaults(memory=None)  # as the guest needs
+    add_harts_option(group)
     add_isa_option(group, "what the virtual harts implement, but for H")
     group.add_argument(
         "--quirk",
@@ -169,6 +171,7 @@ def _build(
         host,
         name=name,
         memory=arguments.memory or guest.memory,
+        harts=guest.harts,
         isa=arguments.isa,
         engine=arguments.engine,
         sbi=guest.sbi,

@@ -7,6 +7,7 @@ from pathlib import Path
 from rvemu.cli.boot_options import NONE, add_kernel_options, find_kernel
 from rvemu.cli.machine_options import DEFAULT_MEMORY, check_command_line
 from rvemu.errors import RvemuError
+from rvemu.vmm.host import MOST_HARTS
 from rvemu.vmm.virtual_machine import (
     MODES,
     PARAVIRT,
@@ -31,6 +32,8 @@ class Guest:
     command_line: str = ""
     #: Bytes of RAM, where --memory does not say.
     memory: int = DEFAULT_MEMORY
+    #: How many virtual harts it has.
+    harts: int = 1
 
     def path_for(self, mode: str) -> Path:
         """The file for a mode."""
@@ -43,12 +46,14 @@ class Guest:
     def modes(self) -> tuple[str, ...]:
         """The modes in which it does the same. (Where the VMM is not its firmware, firmware of its
         own prints too.)"""
-        if self.is_kernel:
+        if self.is_kernel or self.harts > 1:
             return TRANSPARENT
         return MODES if is_paravirtual(self.path) or (self.paravirt and self.sbi) else TRANSPARENT
 
     def why_not_paravirtual(self) -> str:
         """What keeps mode paravirt out of `modes`, as the end of a sentence."""
+        if self.harts > 1:
+            return f"has {self.harts} harts, and a paravirtual guest has one"
         if self.paravirt:
             return "prints in M-mode too, which is not there (--mode paravirt runs its kernel)"
         return "was not built to make hypercalls"
@@ -73,9 +78,21 @@ def add_guest_options(parser: argparse.ArgumentParser) -> None:
     kernel.add_argument("--append", default="", metavar="TEXT", help="the kernel's command line")
 
 
+def add_harts_option(group: argparse._ArgumentGroup) -> None:
+    """Add --smp."""
+    group.add_argument(
+        "--smp",
+        type=int,
+        metavar="N",
+        help=f"virtual harts of each guest, 1 to {MOST_HARTS}, and in mode paravirt 1 (default: 1, "
+        "or as many as a guest of rvemu's is shown with)",
+    )
+
+
 def find_guests(arguments: argparse.Namespace) -> list[Guest]:
     """The guests that arguments name, the kernel last. Raises `RvemuError` if there are none."""
-    found = [Guest(Path(elf), arguments.sbi) for elf in arguments.elf]
+    harts = 1 if arguments.smp is None else arguments.smp
+    found = [Guest(Path(elf), arguments.sbi, harts=harts) for elf in arguments.elf]
     found += _bundled(arguments)
     check_command_line(arguments.append)
     if (kernel := find_kernel(arguments, NONE, with_devices=bool(arguments.drive))) is not None:
@@ -88,6 +105,7 @@ def find_guests(arguments: argparse.Namespace) -> list[Guest]:
                 initrd=kernel.initrd,
                 command_line=" ".join(filter(None, (kernel.command_line, arguments.append))),
                 memory=kernel.memory,
+                harts=harts,
             )
         )
     elif arguments.initrd is not None or arguments.append:
@@ -109,5 +127,7 @@ def _bundled(arguments: argparse.Namespace) -> list[Guest]:
         info = known[name]
         if info.needs_h:
             raise RvemuError(f"guest {name} needs the H extension; a virtual hart has none")
-        found.append(Guest(path, info.needs_sbi or arguments.sbi, info.paravirt))
+        harts = info.harts if arguments.smp is None else arguments.smp
+        sbi = info.needs_sbi or arguments.sbi
+        found.append(Guest(path, sbi, info.paravirt, harts=harts))
     return found

@@ -14,13 +14,14 @@ LIMIT = 20_000_000_000
 
 
 @cache
-def boot(linux: Linux, mode: str) -> tuple[bytes, int]:
+def boot(linux: Linux, mode: str, harts: int) -> tuple[bytes, int]:
     """What it prints, and how many instructions it executes."""
     output = bytearray()
     command = "cat /proc/cpuinfo /proc/interrupts; ls -l /bin | wc -l"
     machine = VirtualMachine(
         mode,
         memory=MEMORY,
+        harts=harts,
         sbi=True,
         bootargs=f'{COMMAND_LINE} run="{command}"',
         output=output.extend,
@@ -32,7 +33,9 @@ def boot(linux: Linux, mode: str) -> tuple[bytes, int]:
 
 
 @pytest.mark.parametrize("mode", ["hardware", "trap-and-emulate"])
-def test_linux_is_the_same_in_a_virtual_machine(linux: Linux, mode: str) -> None:
-    output, instructions = boot(linux, mode)
+@pytest.mark.parametrize("harts", [1, 4])
+def test_linux_is_the_same_in_a_virtual_machine(linux: Linux, mode: str, harts: int) -> None:
+    output, instructions = boot(linux, mode, harts)
     assert GREETING.encode() in output
-    assert (output, instructions) == boot(linux, EMULATE)
+    assert output.count(b"\nprocessor\t: ") == harts
+    assert (output, instructions) == boot(linux, EMULATE, harts)

@@ -14,7 +14,7 @@ from rvemu.guests import expected_output
 from rvemu.hart.extensions import DEFAULT_ISA, parse_isa
 from rvemu.vmm import rounds
 from rvemu.vmm.host import Host
-from rvemu.vmm.virtual_machine import EMULATE, MODES, PARAVIRT, VirtualMachine
+from rvemu.vmm.virtual_machine import EMULATE, MODES, PARAVIRT, TRANSPARENT, VirtualMachine
 from tests.debug.gdb import GDB, Gdb, attached, needs_gdb, served, serving
 from tests.debug.test_debug_cli import rvemu, waiting
 from tests.small_programs import SPIN, elf, op
@@ -49,11 +49,15 @@ class Two:
 
 
 @contextlib.contextmanager
-def two(mode: str, guests: Sequence[tuple[Path, bool]], *before: str) -> Iterator[Two]:
+def two(
+    mode: str, guests: Sequence[tuple[Path, bool]], *before: str, harts: int = 1
+) -> Iterator[Two]:
     """Guests (files, and whether they need firmware) about to start, and gdb attached to both.
     before: what gdb is told first."""
     host = None if mode == EMULATE else Host(parse_isa(DEFAULT_ISA))
-    machines = [virtual_machine(mode, path, host=host, sbi=sbi) for path, sbi in guests]
+    machines = [
+        virtual_machine(mode, path, host=host, sbi=sbi, harts=harts) for path, sbi in guests
+    ]
     target = virtual_target([m for m, _ in machines], [path for path, _ in guests], [1, 1])
     with serving(target) as running, attached(running, *before) as gdb:
         gdb.command("add-inferior")
@@ -153,6 +157,58 @@ def test_two_guests_are_two_inferiors(mode: str) -> None:
         assert sorted(f"Inferior {n}" in end for end in ends for n in (1, 2)) == [0, 0, 1, 1]
         assert all("exited normally" in end for end in ends)
         assert all(len(output) > 1000 for output in both.outputs)
+
+
+@pytest.mark.parametrize("mode", TRANSPARENT)
+def test_virtual_harts_are_threads_of_their_machine(mode: str) -> None:
+    """Of two machines with two harts each: registers, breakpoints for all and for one, watchpoints,
+    steps."""
+    guest = bundled("atomics")
+    with two(mode, [guest, guest], harts=2) as both:
+        gdb = both.gdb
+        listed = gdb.command("info threads")
+        names = [f'"guest, hart {n}" (M-mode' for n in (0, 1)]
+        assert [listed.count(name) for name in names] == [2, 2]
+        # Each of the four comes there by itself.
+        gdb.command("break work")
+        came = set()
+        for _ in range(4):
+            gdb.go("continue")
+            hart = gdb.value("hart")
+            assert gdb.value("$mhartid") == hart
+            came.add((both.inferior(), hart))
+        assert came == {(inferior, hart) for inferior in (1, 2) for hart in (0, 1)}
+        gdb.command("delete")
+        gdb.command("set schedule-multiple off")
+        both.select(1)
+        states = [hart.state for hart in both.machines[0].machine.harts]
+        # One steps while the other stands still.
+        gdb.command("set scheduler-locking on")
+        for number in (0, 1):
+            gdb.command(f"thread 1.{number + 1}")
+            gdb.command(f"set $s11 = {0x100 + number}")
+            before = [int(state.pc) for state in states]
+            gdb.go("stepi")
+            moved = [int(state.pc) != pc for state, pc in zip(states, before, strict=True)]
+            assert moved == [number == 0, number == 1]
+        assert [int(state.x[27]) for state in states] == [0x100, 0x101]
+        # A breakpoint for one hart alone, and a watchpoint that both meet.
+        gdb.command("set scheduler-locking off")
+        gdb.command("break acquire thread 1.2")
+        gdb.go("continue")
+        assert gdb.value("$mhartid") == 1
+        assert "hart 1" in next(
+            line for line in gdb.command("info threads").splitlines() if line.startswith("*")
+        )
+        gdb.command("delete")
+        gdb.command("watch finished")
+        for value in (1, 2):
+            assert f"New value = {value}" in gdb.go("continue")
+        gdb.command("delete")
+        assert "exited normally" in gdb.go("continue")
+        both.select(2)
+        assert "exited normally" in gdb.go("continue")
+        assert [bytes(output) for output in both.outputs] == [expected_output("atomics")] * 2
 
 
 def test_one_of_two_inferiors_is_detached_attached_killed_and_run_again(tmp_path: Path) -> None:

@@ -52,6 +52,33 @@ def test_it_is_said_why_mode_paravirt_is_left_out(
     assert f"mode paravirt is left out: {guest} {why}" in shown
 
 
+def test_several_harts_are_compared(capfdbinary: Captured) -> None:
+    words = ["vm", "--guest", "tinyos-s", "--smp", "2", "--mode", "all"]
+    assert main(words) == 0
+    captured = capfdbinary.readouterr()
+    assert captured.out == expected_output("tinyos-s")
+    text = captured.err.decode()
+    assert (
+        "mode paravirt is left out: tinyos-s has 2 harts, and a paravirtual guest has one" in text
+    )
+    assert "the same" in text.splitlines()[-1]
+
+
+@pytest.mark.parametrize(("words", "harts"), [([], 4), (["--smp", "2"], 2)])
+def test_a_guest_has_the_harts_that_show_it_best(
+    words: list[str], harts: int, capfdbinary: Captured
+) -> None:
+    """Unless told otherwise. All of them exit."""
+    words = ["vm", "--guest", "atomics", "--mode", "trap-and-emulate", "--trace-exits", *words]
+    assert main(words) == 0
+    lines = capfdbinary.readouterr().err.decode().splitlines()
+    numbered = {line.split(":")[0] for line in lines if " device access: " in line}
+    assert numbered <= {str(n) for n in range(harts)}
+    assert {line.split(": M ")[0] for line in lines if ": M " in line} == {
+        str(n) for n in range(harts)
+    }
+
+
 def test_json(capfdbinary: Captured) -> None:
     assert main(["vm", "--guest", "syscalls", "--mode", "all", "--json"]) == 0
     report = json.loads(capfdbinary.readouterr().out)
@@ -163,6 +190,11 @@ def test_exits_and_control_structure_are_shown(capfdbinary: Captured) -> None:
         (["vm", "--guest", "hello", "--isa", "rv32i"], "only 64-bit harts"),
         (["vm", "--guest", "hello", "--report", "x"], "give --mode all"),
         (["vm", "--guest", "hello", "-m", "4096B"], "device tree"),
+        (["vm", "--guest", "hello", "--smp", "9"], "9 harts: a virtual machine has 1 to 8"),
+        (
+            ["vm", "--guest", "pager", "--smp", "2", "--mode", "paravirt"],
+            "2 harts: a paravirtual guest has one",
+        ),
         (["vm", "--guest", "hello", "--drive", "file=x,vm=2"], "there is no guest 2; vm=1 would"),
         (["vm", "a", "b", "--drive", "file=x"], "it names no guest; vm=1 or vm=2 would do"),
         (["vm", "--guest", "hello", "--drive", "file=x"], "cannot be opened"),
