@@ -69,7 +69,8 @@ def hit(point: Point, environment: Environment) -> bool:
 
     It is as gdbserver has it: nothing happens unless a condition holds (or there are none); then
     the commands are run and the thread goes on, or without commands it stops. An expression that
-    fails stops the thread, so that nothing is missed silently.
+    fails stops the thread, so that nothing is missed silently. (gdb itself has a thread go on from
+    its dprintf: so what failed is printed.)
     """
     try:
         if point.conditions and not any(
@@ -78,7 +79,9 @@ def hit(point: Point, environment: Environment) -> bool:
             return False
         for command in point.commands:
             evaluate(command, environment)
-    except (AgentError, TargetError):
+    except (AgentError, TargetError) as error:
+        if point.commands:
+            environment.print(f"{point.address:#x}: {error}\n".encode("utf-8", "replace"))
         return True
     return not point.commands
 

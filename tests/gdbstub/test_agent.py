@@ -187,3 +187,4 @@ def test_hits() -> None:
     assert not hit(point(false, commands=(printf(b"no"),)), env)
     assert env.text == b"hi"
     assert hit(point(commands=(broken,)), env)
+    assert env.text.startswith(b"hi0x0: bytecode 0xff")
