@@ -15,8 +15,9 @@ from gdbstub.state import State
 
 _SPACE = 1 << 64
 _PIECE = 1 << 16  # bytes that long operations read at a time
-# A search or checksum keeps the guest from running; so much is done in one packet at most.
-MAX_SWEEP = 1 << 28
+# A search or checksum keeps the guest from running; so much is done in one packet at most. (gdb 13
+# takes the error for "not found", and waits some seconds: this is what a search does in one.)
+MAX_SWEEP = 1 << 30
 
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 

@@ -251,6 +251,14 @@ def test_disconnect_and_reattach() -> None:
             gdb.command("disconnect")
 
 
+def test_find_in_all_of_a_big_memory() -> None:
+    machine = Machine(memory=512 << 20)
+    machine.write_physical(0x9FFF_FFF0, b"needle")
+    with served(machine) as running, attached(running) as gdb:
+        text = gdb.command("find /b 0x80000000, +0x20000000, 'n', 'e', 'e', 'd', 'l', 'e'")
+        assert "0x9ffffff0" in text and "1 pattern found" in text
+
+
 def test_detach_and_attach_on_one_connection() -> None:
     """gdb stays connected; what it had switched on is off, or the guest would stop by itself."""
     machine = small_machine("native", [ECALL])
