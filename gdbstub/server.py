@@ -62,7 +62,7 @@ class Server:
         self.status: Status | None = None  # how the last session stands, or ended
         self._target = target
         self._on_loss = on_loss
-        self._held = wait  # nobody is attached, and the guest stands still
+        self._held = wait  # whether the guest stands still while nobody is attached
         self._packet_size = packet_size
         self._output_limit = output_limit
         self._session: Session | None = None
@@ -179,7 +179,6 @@ class Server:
     def _attach(self, channel: Channel) -> None:
         self._session = Session(self._target, self._packet_size)
         self._channel = channel
-        self._held = False
         self.status = self._session.status
         self._watch_channel()
 
@@ -227,8 +226,11 @@ class Server:
         """The debugger has vanished."""
         session = self._session
         assert session is not None
-        # One that has detached from all has left in good order.
-        on_loss = self._on_loss if session.processes else "continue"
+        on_loss = self._on_loss
+        if not session.spoken:  # it was no debugger: all is as it was before
+            on_loss = "stop" if self._held else "continue"
+        elif not session.processes:  # it has detached from all, and so left in good order
+            on_loss = "continue"
         try:
             session.lose(resume=on_loss == "continue")
             if on_loss == "kill" and self._target.lifecycle is not None:

@@ -30,6 +30,8 @@ class Session:
         self._state = State(target, max(packet_size, 512))
         self._decoder = Decoder(self._state.packet_size)
         self._more = False
+        #: Whether the client has sent a packet: it may be something else that looks who listens.
+        self.spoken = False
         execution.begin(self._state)
 
     @property
@@ -126,6 +128,7 @@ class Session:
                 wire.acknowledge(False)
 
     def _packet(self, packet: bytes) -> None:
+        self.spoken = True
         wire = self._state.wire
         wire.acknowledge(True)
         wire.all_acknowledged()

@@ -168,6 +168,20 @@ def test_waiting_for_the_first_client(target: FakeTarget) -> None:
             assert server.running
 
 
+@pytest.mark.parametrize("policy", ["continue", "kill"])
+def test_what_is_no_debugger_leaves_all_as_it_was(target: FakeTarget, policy: str) -> None:
+    """Another server may look in this way whether a place is taken."""
+    for wait in (True, False):
+        with Server(target, ":0", wait=wait, on_loss=policy) as server:  # type: ignore[arg-type]
+            connect(server).close()
+            pump(server)
+            assert server.status is Status.LOST
+            assert server.running != wait and not server.finished
+            with connect(server) as client:
+                exchange(server, client, b"D")
+            assert server.running
+
+
 def test_second_client_is_refused(server: Server) -> None:
     with connect(server) as first:
         exchange(server, first, b"qC")
