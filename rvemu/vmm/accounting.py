@@ -6,6 +6,11 @@ from typing import Any
 
 from rvemu.vmm.exits import ExitReason
 
+# What an exit counts for, and a device access: about as many clocks as the host executes in the
+# time that it takes; and an exit that is answered at once (rvemu.vmm.answers).
+EXIT_CLOCKS = 5_000
+ANSWER_CLOCKS = 400
+
 
 @dataclass
 class Accounting:

@@ -20,17 +20,6 @@ from rvemu.vmm.virtual_machine import Run, VirtualMachine
 # Clocks of a turn, for a share of 1: five milliseconds of guest time. (After a switch, a guest's
 # translations are found anew.)
 QUANTUM = 5_000_000
-# What an exit counts for, and a device access: about as many clocks as the host executes in the
-# time that it takes; and an exit that is answered at once (rvemu.vmm.answers).
-EXIT_CLOCKS = 5_000
-ANSWER_CLOCKS = 400
-
-
-def cost(machine: VirtualMachine) -> int:
-    """What a guest has had of the host, in clocks."""
-    answered = machine.accounting.answered
-    work = machine.accounting.total - answered + machine.machine.host_work
-    return machine.machine.now + EXIT_CLOCKS * work + ANSWER_CLOCKS * answered
 
 
 @dataclass(frozen=True)
@@ -44,11 +33,11 @@ class Turn:
     @property
     def clocks(self) -> int:
         """How many it may run at most."""
-        return self.end - cost(self.machine)
+        return self.end - self.machine.cost
 
     def over(self) -> bool:
         """Whether it is over: to be asked meanwhile."""
-        return cost(self.machine) >= self.end
+        return self.machine.cost >= self.end
 
 
 def rounds(
@@ -71,7 +60,7 @@ def _round(
         # What was not used is lost; what was overdrawn is owed.
         credits[n] = min(credits[n], 0) + QUANTUM * share
         if credits[n] > 0:
-            turn = Turn(n, machine, cost(machine) + credits[n])
+            turn = Turn(n, machine, machine.cost + credits[n])
             yield turn
             credits[n] = turn.clocks
 

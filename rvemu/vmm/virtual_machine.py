@@ -14,7 +14,7 @@ from rvemu.hart.state import U_MODE, Hart, Shared
 from rvemu.hart.tlb import flush_all
 from rvemu.loader import Image, load_elf
 from rvemu.machine import Machine, Outcome, Reason
-from rvemu.vmm.accounting import Accounting
+from rvemu.vmm.accounting import ANSWER_CLOCKS, EXIT_CLOCKS, Accounting
 from rvemu.vmm.exits import Exit, ExitReason
 from rvemu.vmm.hardware import Hardware
 from rvemu.vmm.host import MOST_HARTS, Host
@@ -63,7 +63,7 @@ class Run:
             return self.failure
         if self.outcome.reason is Reason.EXITED:
             return f"exited with status {self.outcome.code}"
-        return " ".join(filter(None, (str(self.outcome.reason), self.outcome.detail)))
+        return ": ".join(filter(None, (str(self.outcome.reason), self.outcome.detail)))
 
 
 class VirtualMachine:
@@ -129,6 +129,7 @@ class VirtualMachine:
             self.monitor.shadows.patcher = Patcher(self.monitor)
         #: What its exits were, and cost.
         self.accounting = self.monitor.accounting if self.monitor is not None else Accounting()
+        self.machine.stuck.effort = lambda: self.cost
         #: Told of each exit.
         self._trace: Callable[[Exit], None] | None = None
         paravirtual = isinstance(self.monitor, Paravirt)
@@ -201,6 +202,13 @@ class VirtualMachine:
     def instructions(self) -> int:
         """That the guest has executed, on all its harts."""
         return sum(hart.instret for hart in self.machine.harts)
+
+    @property
+    def cost(self) -> int:
+        """What it has had of the host, in clocks."""
+        answered = self.accounting.answered
+        work = self.accounting.total - answered + self.machine.host_work
+        return self.machine.now + EXIT_CLOCKS * work + ANSWER_CLOCKS * answered
 
     def load(self, source: Path | str | bytes) -> None:
         """Load an ELF file, and make it ready to start: in M-mode, or in S-mode on the VMM's

@@ -15,9 +15,10 @@ from rvemu.hart.fields import MENVCFG, MSTATUS, PTE
 from rvemu.hart.state import Shared
 from rvemu.machine import Outcome, Reason
 from rvemu.vmm import shadow
+from rvemu.vmm.accounting import ANSWER_CLOCKS, EXIT_CLOCKS
 from rvemu.vmm.host import ENTER_U, VMM_BASE, Host
 from rvemu.vmm.monitor import MANY_EXITS
-from rvemu.vmm.rounds import ANSWER_CLOCKS, EXIT_CLOCKS, QUANTUM, cost, run_in_turns
+from rvemu.vmm.rounds import QUANTUM, run_in_turns
 from rvemu.vmm.shadow import VIEW_ENTRIES
 from rvemu.vmm.trap_and_emulate import TrapAndEmulate
 from rvemu.vmm.virtual_machine import EMULATE, PARAVIRT, Run, VirtualMachine
@@ -424,7 +425,7 @@ def test_a_guest_that_keeps_the_cpu_loses_it(
     assert first_to_end([rogue, victim]) is victim
     assert bytes(output) == expected_output("tinyos-s")
     overdrawn = EXIT_CLOCKS * MANY_EXITS if exits else 0
-    assert 0 <= cost(rogue) - cost(victim) <= QUANTUM + overdrawn
+    assert 0 <= rogue.cost - victim.cost <= QUANTUM + overdrawn
 
 
 @pytest.mark.parametrize("mode", DIRECT)
@@ -438,7 +439,7 @@ def test_a_guest_that_prints_for_ever_does_so_in_its_own_time(mode: str) -> None
     victim, output = virtual_machine(mode, path, host=host, sbi=True)
     assert first_to_end([rogue, victim]) is victim
     assert bytes(output) == expected_output("tinyos-s")
-    assert 0 < EXIT_CLOCKS * len(printed) < cost(victim) + QUANTUM + EXIT_CLOCKS * 4096
+    assert 0 < EXIT_CLOCKS * len(printed) < victim.cost + QUANTUM + EXIT_CLOCKS * 4096
 
 
 class Endless(VirtioDevice):
@@ -466,7 +467,7 @@ def test_a_device_without_end_works_in_its_guest_s_own_time(mode: str) -> None:
     victim, output = virtual_machine(mode, path, host=host, sbi=sbi)
     assert first_to_end([rogue, victim]) is victim
     assert bytes(output) == expected_output("tinyos-s")
-    most = cost(victim) + QUANTUM + EXIT_CLOCKS * (WORK_LIMIT >> 16)
+    most = victim.cost + QUANTUM + EXIT_CLOCKS * (WORK_LIMIT >> 16)
     assert 0 < EXIT_CLOCKS * (device.moved >> 16) < most
 
 
@@ -479,7 +480,7 @@ def test_exits_count_for_what_they_cost(mode: str, answered: int) -> None:
     assert machine.run().passed
     accounting = machine.accounting
     assert accounting.answered > answered > 300 * (accounting.total - accounting.answered)
-    work = cost(machine) - machine.machine.now
+    work = machine.cost - machine.machine.now
     rest = accounting.total - accounting.answered + machine.machine.host_work
     assert work == ANSWER_CLOCKS * accounting.answered + EXIT_CLOCKS * rest
 

@@ -12,6 +12,7 @@ from rvemu.guests import expected_output
 from rvemu.hart.extensions import DEFAULT_ISA, parse_isa
 from rvemu.lang import M64
 from rvemu.vmm import rounds
+from rvemu.vmm.accounting import EXIT_CLOCKS
 from rvemu.vmm.frame_books import AT_ONCE
 from rvemu.vmm.host import Host
 from rvemu.vmm.hypercalls import EXTENSION, Call
@@ -188,7 +189,7 @@ def test_a_guest_that_keeps_the_cpu_loses_it(
     assert ended == [victim]
     assert runs[1].passed
     assert outcome(victim, output) == alone(VICTIM, victim_mode, 1)
-    assert rounds.cost(rogue) >= 20_000, "it had its turns as well"
+    assert rogue.cost >= 20_000, "it had its turns as well"
 
 
 def test_who_has_tables_checked_pays_for_it() -> None:
@@ -199,7 +200,7 @@ def test_who_has_tables_checked_pays_for_it() -> None:
     machine.load(kernel.elf())
     machine.run(5000)
     assert traps(machine) == []
-    assert rounds.cost(machine) > 400 * 512 // AT_ONCE * rounds.EXIT_CLOCKS
+    assert machine.cost > 400 * 512 // AT_ONCE * EXIT_CLOCKS
 
 
 def test_who_prints_pays_for_it() -> None:
@@ -211,7 +212,7 @@ def test_who_prints_pays_for_it() -> None:
     machine.load(kernel.elf())
     machine.run(5000)
     assert len(output) == 2048
-    assert rounds.cost(machine) > 2048 * rounds.EXIT_CLOCKS
+    assert machine.cost > 2048 * EXIT_CLOCKS
 
 
 def test_who_has_a_table_refused_pays_too() -> None:
@@ -222,7 +223,7 @@ def test_who_has_a_table_refused_pays_too() -> None:
     machine = VirtualMachine(PARAVIRT, memory=MEMORY)
     machine.load(kernel.elf())
     machine.run(20_000)
-    assert rounds.cost(machine) > 100 * 512 // AT_ONCE * rounds.EXIT_CLOCKS
+    assert machine.cost > 100 * 512 // AT_ONCE * EXIT_CLOCKS
 
 
 # --- Anything ------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from rvemu.vmm.virtual_machine import PARAVIRT, TRANSPARENT, VirtualMachine
 from tests.assembler import A0, A6, A7, S10, ZERO, Assembler
 from tests.small_programs import SPIN, elf
 from tests.vmm.paravirtual_programs import BASE, MEMORY, RING, SHARED, WORD, Kernel
-from tests.vmm.programs import bundled, virtual_machine
+from tests.vmm.programs import DIRECT, bundled, virtual_machine
 from tests.vmm.test_paravirt import set_timer
 
 LIMIT = 100_000
@@ -56,6 +56,23 @@ def test_who_prints_for_ever_by_firmware(mode: str) -> None:
     assert len(output) > 10_000
 
 
+# --- Exits ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", DIRECT)
+def test_a_guest_that_has_run_for_a_while_and_traps_for_ever(
+    mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is looked at as soon as one that executes instructions in that time."""
+    monkeypatch.setattr("rvemu.stuck._PER_STEP_OF_VMM", 10_000)
+    code = Assembler(BASE).li(A0, LIMIT // 4).label("work").op("addi", rd=A0, rs1=A0, imm=-1)
+    code.branch("bne", A0, ZERO, "work").op("jalr", rs1=ZERO)
+    machine, _ = virtual_machine(mode, code.elf())
+    reason, detail = run(machine)
+    assert reason is Reason.STUCK
+    assert detail.startswith("hart 0 traps forever at 0x0 in M-mode")
+
+
 # --- Several guests ------------------------------------------------------------------------------
 
 
@@ -83,7 +100,7 @@ def test_several_of_which_one_only_spins_come_to_an_end(
     spinning.write_bytes(elf(SPIN))
     guests = ["--guest", "tinyos-s", str(spinning)]
     assert main(["vm", *guests, "--mode", "trap-and-emulate"]) != 0
-    assert "spinning] stuck hart 0 loops forever at 0x80000000" in capfd.readouterr().err
+    assert "spinning] stuck: hart 0 loops forever at 0x80000000" in capfd.readouterr().err
     assert main(["vm", *guests, "--mode", "trap-and-emulate", "--max-instructions", "1M"]) != 0
     assert "stuck" not in capfd.readouterr().err
 
