@@ -37,7 +37,8 @@ _LONG_EVERY = 8
 
 # How many instructions an engine runs in a hundred times the time of a step: looks cost about 1%.
 _PER_STEP = {"native": 500_000, "reference": 200}
-_PER_STEP_OF_VMM = 1_000_000  # where each step is an exit
+# Where each step is an exit; and short runs have none but the guest's own.
+_PER_STEP_OF_VMM = 1_000_000
 
 _TIMERS = MIE.MTIE.mask | MIE.STIE.mask | MIE.VSTIE.mask
 _EXTERNAL = MIE.MEIE.mask | MIE.SEIE.mask | MIE.VSEIE.mask | MIE.SGEIE.mask
@@ -73,14 +74,16 @@ class StuckDetector:
     def __init__(self, machine: "Machine") -> None:
         self._machine = machine
         self._decoder: Decoder | None = None
-        self._per_step = _PER_STEP.get(machine.engine.name, _PER_STEP_OF_VMM)
+        self._per_step, self._first = _PER_STEP_OF_VMM, _WINDOW * _PER_STEP_OF_VMM
+        if machine.engine.name in _PER_STEP:
+            self._per_step, self._first = _PER_STEP[machine.engine.name], _FIRST
         #: What the host has done for the guest: instructions, or others in the time that it took.
         self.effort: Callable[[], int] = lambda: machine.now
         self.reset()
 
     def reset(self) -> None:
         """Start again, as a machine does."""
-        self._next = _FIRST
+        self._next = self._first
         self._looks = 0
         self._accesses = 0
         self._traps: list[TrapTaken] = []
@@ -94,7 +97,7 @@ class StuckDetector:
             return ""
         if machine.device_accesses != self._accesses:
             self._accesses = machine.device_accesses
-            self._next = effort + _FIRST
+            self._next = effort + self._first
             return ""
         if machine.htif is not None and machine.htif.pending_reads and machine.input_open:
             return ""  # the answer will be in memory, when there is input
@@ -114,7 +117,7 @@ class StuckDetector:
         finally:
             machine.hooks.trap.remove(self._note_trap)
         steps = window if found is None else 0
-        self._next = self.effort() + max(_FIRST, steps * self._per_step)
+        self._next = self.effort() + max(self._first, steps * self._per_step)
         return self._describe(found) if found else ""
 
     def _note_trap(self, number: int) -> None:
