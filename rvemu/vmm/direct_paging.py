@@ -15,13 +15,13 @@ virtual ones then, as on a hart without paging.
 """
 
 import ctypes
+import mmap
 import struct
 from ctypes import c_uint64
 
 from rvemu.hart.decoded import invalidate_physical
-from rvemu.hart.fields import MODE_SV39, PTE, SATP
+from rvemu.hart.fields import PTE
 from rvemu.hart.state import PAGE_DECODED
-from rvemu.lang import put
 from rvemu.vmm.frame_books import (
     LARGE,
     ORDINARY,
@@ -29,6 +29,7 @@ from rvemu.vmm.frame_books import (
     SHARED,
     Books,
     Refusal,
+    change_roots,
     is_list,
     make_updates,
     pin_table,
@@ -40,6 +41,7 @@ from rvemu.vmm.host import OutOfFrames
 from rvemu.vmm.hypercalls import What
 from rvemu.vmm.monitor import PAGE_MASK, Monitor
 from rvemu.vmm.page_tables import EXECUTE, READ, WRITE, PageTable
+from rvemu.vmm.shared_page import Roots
 
 # So many roots may be in use, or have been and still be pinned.
 _ASIDS = 1 << 12
@@ -72,6 +74,11 @@ class RefusedError(Exception):
     made = 0
 
 
+def _words(count: int) -> "ctypes.Array[c_uint64]":
+    """So many words, zero; memory is taken as they are used."""
+    return (c_uint64 * count).from_buffer(mmap.mmap(-1, 8 * count))
+
+
 class DirectPaging:
     """What the frames of one guest are, and the changes of its tables."""
 
@@ -85,17 +92,16 @@ class DirectPaging:
             int(shared.region_pages[0])
         )
         assert monitor.ram_base % LARGE == 0
-        frames, blocks = size >> 12, -(-size // LARGE)
-        #: What frames are, and how often each is in use as a table.
-        self.kinds, self.users = (c_uint64 * frames)(), (c_uint64 * frames)()
-        self._counts = (c_uint64 * frames)(), (c_uint64 * blocks)(), (c_uint64 * blocks)()
-        self._arrays = (self.kinds, self.users, *self._counts)
         self.books = Books(
-            *(monitor.ram_base, size, monitor.host_address),
-            monitor.to_physical >> 12 << PTE.PPN.low,
-            *map(ctypes.addressof, self._arrays),
+            base=monitor.ram_base,
+            size=size,
+            host=monitor.host_address,
+            distance=monitor.to_physical >> 12 << PTE.PPN.low,
         )
+        #: The tables that translate now.
+        self.roots = Roots()
         bind, v = monitor.host.bind, monitor.hart
+        self._change_roots = bind(change_roots, v, self.books, self.roots)
         self._set_entry = bind(set_entry, v, self.books)
         self._pin_table = bind(pin_table, v, self.books)
         self._unpin_table = bind(unpin_table, self.books)
@@ -109,11 +115,20 @@ class DirectPaging:
     def begin(self) -> None:
         """A guest was loaded: all its frames are ordinary."""
         self.linear.clear()
-        for array in self._arrays:
-            ctypes.memset(array, 0, ctypes.sizeof(array))
-        # ASIDs of the physical hart's, of tables that have been roots. 0 is the linear map's.
-        self._asid_of: dict[int, int] = {}
-        self._asids = list(range(_ASIDS - 1, 0, -1))
+        books, roots = self.books, self.roots
+        frames, blocks = books.size >> 12, -(-books.size // LARGE)
+        #: What frames are, how often each is in use as a table, and its ASID if it has been a root.
+        self.kinds, self.users, self.asids = _words(frames), _words(frames), _words(frames)
+        self._counts = _words(frames), _words(blocks), _words(blocks)
+        books.kinds, books.users, books.asids = map(
+            ctypes.addressof, (self.kinds, self.users, self.asids)
+        )
+        books.writers, books.large_writers, books.tables = map(ctypes.addressof, self._counts)
+        # ASID 0 is the linear map's.
+        self._free_asids = list(range(_ASIDS - 1, 0, -1))
+        roots.linear = self.linear.register()
+        roots.frames[:] = 0, 0
+        self.set_roots(0, 0)
 
     # --- What the guest may ask for ----------------------------------------------------------
 
@@ -147,8 +162,10 @@ class DirectPaging:
                 self._monitor.host.words[index] &= ~WRITE
         elif what == What.UNPIN_TABLE:
             self._check(self._unpin_table(address), address, value)
-            if asid := self._asid_of.pop(address, 0):
-                self._asids.append(asid)
+            number = self._number(address)
+            if asid := self.asids[number]:
+                self._free_asids.append(asid)
+                self.asids[number] = 0
                 self.books.stale = 1
         else:
             raise RefusedError(f"there is no update {what}")
@@ -173,31 +190,25 @@ class DirectPaging:
         kind = self.kinds[self._number(frame)] if self.is_frame(frame) else ORDINARY
         return None if kind in (ORDINARY, SHARED) else int(kind) - 1
 
-    def use_root(self, frame: int) -> int:
-        """A root is in use from now on; its level. Raises `RefusedError` if it is none of three to
-        five levels."""
-        level = self.level(frame)
-        if level is None or level < 2:
+    def set_roots(self, kernel: int, user: int) -> None:
+        """Have tables translate, for kernel and processes; for zeros the linear map. Raises
+        `RefusedError` if they are no roots of three to five levels, both of as many."""
+        if kernel:
+            for frame in (kernel, user):
+                self._make_root(frame)
+            if self.level(kernel) != self.level(user):
+                raise RefusedError("the two tables have not as many levels")
+        self._change_roots(kernel, user)
+
+    def _make_root(self, frame: int) -> None:
+        """A table may be a root from now on."""
+        if (self.level(frame) or 0) < 2:
             raise RefusedError(f"{frame:#x} is no root of page tables")
-        if frame not in self._asid_of:
-            if not self._asids:
+        number = self._number(frame)
+        if not self.asids[number]:
+            if not self._free_asids:
                 raise RefusedError(f"there are {_ASIDS} roots already")
-            self._asid_of[frame] = self._asids.pop()
-        self.users[self._number(frame)] += 1
-        return level
-
-    def register(self, frame: int) -> int:
-        """The physical hart's satp that has a root translate, which is in use."""
-        value = self.virtual_register(frame) + (self._monitor.to_physical >> 12)
-        return put(value, SATP.ASID, self._asid_of[frame])
-
-    def virtual_register(self, frame: int) -> int:
-        """The virtual hart's satp then."""
-        return put(frame >> 12, SATP.MODE, MODE_SV39 + (self.level(frame) or 0) - 2)
-
-    def leave_root(self, frame: int) -> None:
-        """It is not in use any more."""
-        self.users[self._number(frame)] -= 1
+            self.asids[number] = self._free_asids.pop()
 
     def share(self, frame: int) -> None:
         """The VMM will write to a frame. Raises `RefusedError` if it is no ordinary one."""

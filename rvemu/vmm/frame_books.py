@@ -14,11 +14,11 @@ from enum import IntEnum
 from typing import ClassVar
 
 from rvemu.hart.decoded import invalidate_decoded
-from rvemu.hart.fields import PTE
-from rvemu.hart.state import Hart
-from rvemu.lang import U1, U64, host_load64, host_store64, u64
+from rvemu.hart.fields import MODE_SV39, PTE, SATP
+from rvemu.hart.state import S_MODE, U_MODE, Hart
+from rvemu.lang import U1, U64, Static, host_load64, host_store64, put, u64
 from rvemu.vmm.hypercalls import UPDATE, What
-from rvemu.vmm.shared_page import spend
+from rvemu.vmm.shared_page import Roots, show_root, spend
 
 TABLE_ENTRIES = 512
 #: Levels of tables: the root of Sv57 is of level 4.
@@ -86,10 +86,12 @@ class Books(ctypes.Structure):
         ("host", c_uint64),
         ("distance", c_uint64),
         # Host addresses of arrays of words, one for each frame: what it is; entries that lead to
-        # it if it is a table, and its uses as a root; leaves that allow stores to it. And one for
-        # each 2 MiB: leaves that allow stores to all that; tables in it.
+        # it if it is a table, and its uses as a root; its ASID on the physical hart, if it has been
+        # a root; leaves that allow stores to it. And one for each 2 MiB: leaves that allow stores
+        # to all that; tables in it.
         ("kinds", c_uint64),
         ("users", c_uint64),
+        ("asids", c_uint64),
         ("writers", c_uint64),
         ("large_writers", c_uint64),
         ("tables", c_uint64),
@@ -306,6 +308,56 @@ def _become(books: Books, frame: U64, kind: U64, more: U64) -> None:
     offset = u64(frame - books.base)
     host_store64(_word(books.kinds, offset >> 12), kind)
     _count(books.tables, offset >> 21, more)
+
+
+# --- Roots ---------------------------------------------------------------------------------------
+
+
+def change_roots(v: Hart, books: Books, roots: Roots, kernel: U64, user: U64) -> U1:
+    """Have other tables translate, for kernel and processes; or for zeros the linear map. 0, with
+    nothing changed, if they are no tables that have ASIDs, both of the same level."""
+    if (kernel or user) and _are_roots(books, kernel, user) == 0:
+        return 0
+    _use(books, kernel, 1)
+    _use(books, user, 1)
+    _use(books, roots.frames[S_MODE], _LESS)
+    _use(books, roots.frames[U_MODE], _LESS)
+    _translate(books, roots, S_MODE, kernel)
+    _translate(books, roots, U_MODE, user)
+    show_root(v, roots)
+    return 1
+
+
+def _are_roots(books: Books, kernel: U64, user: U64) -> U1:
+    if (kernel | user) & (FRAME - 1):
+        return 0
+    if contains(books, kernel, FRAME) == 0 or contains(books, user, FRAME) == 0:
+        return 0
+    if _asid(books, kernel) == 0 or _asid(books, user) == 0:
+        return 0
+    return _kind(books, kernel) == _kind(books, user)
+
+
+def _asid(books: Books, frame: U64) -> U64:
+    return host_load64(_word(books.asids, u64(frame - books.base) >> 12))
+
+
+def _use(books: Books, root: U64, more: U64) -> None:
+    if root:
+        _count(books.users, u64(root - books.base) >> 12, more)
+
+
+def _translate(books: Books, roots: Roots, priv: Static[int], root: U64) -> None:
+    roots.frames[priv] = root
+    if root == 0:
+        roots.physical[priv] = roots.linear
+        roots.virtual[priv] = 0
+        return
+    level = u64(_kind(books, root) - 1)
+    register = put(root >> 12, SATP.MODE, u64(level - 2 + MODE_SV39))
+    roots.virtual[priv] = register
+    physical = u64(register + (books.distance >> PTE.PPN.low))
+    roots.physical[priv] = put(physical, SATP.ASID, _asid(books, root))
 
 
 # --- Lists of changes ----------------------------------------------------------------------------

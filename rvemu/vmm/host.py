@@ -38,6 +38,7 @@ from rvemu.lang import M64
 from rvemu.memory import PAGE_SIZE, Ram
 from rvemu.vmm.emulation_loop import run_and_emulate
 from rvemu.vmm.frame_books import (
+    change_roots,
     is_list,
     make_updates,
     pin_table,
@@ -47,7 +48,7 @@ from rvemu.vmm.frame_books import (
 )
 from rvemu.vmm.lookup import changed, forget_step, look_up, set_status
 from rvemu.vmm.paravirt_loop import answer, end_hypercall, reason_of, run_paravirtual
-from rvemu.vmm.shared_page import poll_events, see_rings, show_root, show_time
+from rvemu.vmm.shared_page import poll_events, see_rings, show_time
 from rvemu.vmm.switch import (
     NEEDED,
     enter_user,
@@ -109,8 +110,8 @@ COMPILED = (
     *(poll, pmp_permissions, flush_all, look_up, set_status, changed, forget_step),
     *(enter_user, leave_user, run_and_emulate),
     *(take_hart, load_virtual, enter_virtual, leave_virtual),
-    *(show_time, see_rings, show_root, poll_events),
-    *(set_entry, pin_table, unpin_table, is_list, make_updates, update_made),
+    *(show_time, see_rings, poll_events),
+    *(set_entry, pin_table, unpin_table, is_list, make_updates, update_made, change_roots),
     *(reason_of, answer, end_hypercall, run_paravirtual),
 )
 

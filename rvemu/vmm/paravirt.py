@@ -30,7 +30,7 @@ from rvemu.vmm.paravirt_loop import answer, end_hypercall, reason_of, run_paravi
 from rvemu.vmm.rings import BlockRing, ConsoleRing
 from rvemu.vmm.sbi import UnhandledExitError
 from rvemu.vmm.sbi_results import DENIED, INVALID_PARAM, NOT_SUPPORTED, SUCCESS, Result
-from rvemu.vmm.shared_page import Roots, SharedPage, poll_events, see_rings, show_root, show_time
+from rvemu.vmm.shared_page import SharedPage, poll_events, see_rings, show_time
 
 _ECALL_INSTRUCTION = 0x73
 _A0, _A1, _A6, _A7 = 10, 11, 16, 17
@@ -59,10 +59,7 @@ class Paravirt(Deprivileged):
     def __init__(self, host: Host, shared: Shared, harts: Sequence[Hart]) -> None:
         super().__init__(host, shared, harts)
         self.paging = DirectPaging(self)
-        self._translating = Roots()
-        bind, p, v = host.bind, host.hart, self.hart
-        self._show_root = bind(show_root, v, self._translating)
-        self._reason_of = bind(reason_of, p, v, self._translating)
+        self._reason_of = host.bind(reason_of, host.hart, self.hart, self.paging.roots)
         self._show_bank(shared)
         self.begin()
         #: The disk behind the block ring, the console behind the other one.
@@ -89,8 +86,6 @@ class Paravirt(Deprivileged):
         self.paging.begin()
         self._started = False
         self._use_page(SharedPage())  # no guest's, until it has one
-        self._roots = 0, 0  # the kernel's and the processes', guest-physical; 0: the linear map
-        self._translate()
         self._console: ConsoleRing | None = None
         self._block: BlockRing | None = None
         self._spoiled: int | None = None  # a table that the host has stored to
@@ -98,12 +93,12 @@ class Paravirt(Deprivileged):
     def _use_page(self, page: SharedPage) -> None:
         """Tell the guest's kernel of its traps and events in a page that they share."""
         self._page = page
-        bind, p, v, roots = self.host.bind, self.host.hart, self.hart, self._translating
+        bind, p, v = self.host.bind, self.host.hart, self.hart
+        roots, books = self.paging.roots, self.paging.books
         self._show_time = bind(show_time, v, page)
         self._see_rings = bind(see_rings, v, page)
         self._poll_events = bind(poll_events, v, page, roots)
         self._answer = bind(answer, p, v, page, roots)
-        books = self.paging.books
         self._end_hypercall = bind(end_hypercall, v, page, books)
         self._run_paravirtual = bind(
             run_paravirtual, p, v, page, roots, books, self.answers, self.time
@@ -144,7 +139,7 @@ class Paravirt(Deprivileged):
                 f"the host has stored to {self._spoiled:#x}, a page table of the guest's: what it "
                 "says now is not what was checked"
             )
-        satp = int(self._translating.physical[h.priv & 1])
+        satp = int(self.paging.roots.physical[h.priv & 1])
         if self._started and self.may_answer(h):
             trapped = self.run_answering(self._run_paravirtual, satp)
         else:
@@ -198,7 +193,7 @@ class Paravirt(Deprivileged):
     def _fill_linear(self, cause: int, value: int) -> bool:
         """Whether an access was refused because the linear map, if it is that which translates, did
         not have the page yet."""
-        if cause not in _PAGE_FAULTS or self._roots != (0, 0):
+        if cause not in _PAGE_FAULTS or self.paging.roots.frames[S_MODE]:
             return False
         return self.paging.fill_linear(value, _PAGE_FAULTS[Cause(cause)])
 
@@ -250,36 +245,10 @@ class Paravirt(Deprivileged):
         return (INVALID_PARAM, 0) if made is None else (SUCCESS, made)
 
     def _set_roots(self, kernel: int, user: int) -> Result:
-        paging = self.paging
         if (kernel == 0) != (user == 0):
             return INVALID_PARAM, 0
-        if kernel:
-            level = paging.use_root(kernel)
-            try:
-                if paging.use_root(user) != level:
-                    paging.leave_root(user)
-                    raise RefusedError("the two tables have not as many levels")
-            except RefusedError:
-                paging.leave_root(kernel)
-                raise
-        for root in self._roots:
-            if root:
-                paging.leave_root(root)
-        self._roots = kernel, user
-        self._translate()
+        self.paging.set_roots(kernel, user)
         return SUCCESS, 0
-
-    def _translate(self) -> None:
-        """The roots translate from now on, or the linear map."""
-        paging, translating = self.paging, self._translating
-        for priv, root in zip((S_MODE, U_MODE), self._roots, strict=True):
-            if root:
-                translating.physical[priv] = paging.register(root)
-                translating.virtual[priv] = paging.virtual_register(root)
-            else:
-                translating.physical[priv] = paging.linear.register()
-                translating.virtual[priv] = 0
-        self._show_root()
 
     def _yield(self, _: int, __: int) -> Result:
         self.on_yield()

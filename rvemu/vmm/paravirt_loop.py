@@ -1,6 +1,7 @@
-"""Exits of a paravirtual guest that concern its registers, the shared page and entries of tables
-alone: traps into the kernel, returns from them, waiting, and updates. Most exits are these: two for
-a system call, some more for a page fault. They are answered at once (rvemu.vmm.answers).
+"""Exits of a paravirtual guest that concern its registers, the shared page and its tables alone:
+traps into the kernel, returns from them, waiting, entries changed, other tables used. Most exits
+are these: two for a system call, some more for a page fault or to go on with another process. They
+are answered at once (rvemu.vmm.answers).
 
 The VMM in Python sees the rest: other hypercalls, and calls of firmware."""
 
@@ -21,7 +22,7 @@ from rvemu.vmm.answers import (
     Time,
     run_guest,
 )
-from rvemu.vmm.frame_books import AT_ONCE, Books, Refusal, is_list, make_updates
+from rvemu.vmm.frame_books import AT_ONCE, Books, Refusal, change_roots, is_list, make_updates
 from rvemu.vmm.hypercalls import EXTENSION, Call
 from rvemu.vmm.shared_page import (
     Roots,
@@ -48,7 +49,7 @@ def reason_of(p: Hart, v: Hart, roots: Roots) -> U4:
         if v.x[_A7] == EXTENSION and (v.x[_A6] == Call.RETURN or v.x[_A6] == Call.WAIT):
             return HYPERCALL
         return NO_ANSWER
-    if roots.virtual[S_MODE] == 0:
+    if roots.frames[S_MODE] == 0:
         return NO_ANSWER  # the linear map may lack the page
     return GUEST_FAULT
 
@@ -65,13 +66,20 @@ def answer(p: Hart, v: Hart, page: SharedPage, roots: Roots, reason: U4) -> None
     spend(v, 1)
 
 
-def _update(p: Hart, v: Hart, page: SharedPage, books: Books) -> U1:
-    """Answer an UPDATE; 0 if the guest asks for something else, or there is more to do than to set
-    entries: the VMM goes on then."""
-    if p.mcause != Cause.ECALL_FROM_U or v.priv == U_MODE:
+def _change_tables(p: Hart, v: Hart, page: SharedPage, roots: Roots, books: Books) -> U1:
+    """Answer UPDATE and SET_ROOTS; 0 if the guest asks for something else, or there is more to do
+    than to set entries, and use roots that have been in use: the VMM goes on then."""
+    if p.mcause != Cause.ECALL_FROM_U or v.priv == U_MODE or v.x[_A7] != EXTENSION:
         return 0
-    if v.x[_A7] != EXTENSION or v.x[_A6] != Call.UPDATE:
+    if v.x[_A6] == Call.UPDATE:
+        return _update(v, page, books)
+    if v.x[_A6] != Call.SET_ROOTS or change_roots(v, books, roots, v.x[_A0], v.x[_A1]) == 0:
         return 0
+    end_hypercall(v, page, books, 0, 0)
+    return 1
+
+
+def _update(v: Hart, page: SharedPage, books: Books) -> U1:
     if is_list(books, v.x[_A0], v.x[_A1]) == 0:
         return 0
     refusal = make_updates(v, books, v.x[_A0], v.x[_A1])
@@ -120,7 +128,7 @@ def run_paravirtual(
             reason = reason_of(p, v, roots)
             if reason != NO_ANSWER:
                 answer(p, v, page, roots, reason)
-            elif _update(p, v, page, books):
+            elif _change_tables(p, v, page, roots, books):
                 reason = HYPERCALL
             else:
                 return TRAPPED

@@ -31,8 +31,10 @@ class Roots(ctypes.Structure):
     """The tables that translate while the virtual hart is in U-mode, and in S-mode."""
 
     _fields_: ClassVar = [
+        ("frames", c_uint64 * 2),  # guest-physical; 0: the linear map
         ("physical", c_uint64 * 2),  # satp of the physical hart
         ("virtual", c_uint64 * 2),  # and of the virtual one, for those who look at it
+        ("linear", c_uint64),  # the physical hart's for the linear map
     ]
 
 

@@ -239,12 +239,14 @@ def test_a_table_in_use_stays_one(paging: DirectPaging) -> None:
     paging.update(SET, ROOT + 8, entry(MIDDLE, V))
     paging.update(SET, ROOT, 0)
     refused(paging, UNPIN, MIDDLE, 0)  # another entry still leads to it
-    paging.use_root(ROOT)
-    paging.use_root(ROOT)
+    paging.update(PIN, PAGE + 0x1000, 2)
+    paging.set_roots(ROOT, ROOT)
     refused(paging, UNPIN, ROOT, 0)
-    paging.leave_root(ROOT)
-    refused(paging, UNPIN, ROOT, 0)
-    paging.leave_root(ROOT)
+    for roots in ((ROOT, PAGE + 0x1000), (PAGE + 0x1000, ROOT)):
+        paging.set_roots(*roots)
+        refused(paging, UNPIN, ROOT, 0)
+        refused(paging, UNPIN, PAGE + 0x1000, 0)
+    paging.set_roots(0, 0)
     assert tables_of(paging)[ROOT].users == 0
     paging.update(UNPIN, ROOT, 0)
     paging.update(UNPIN, MIDDLE, 0)
@@ -267,11 +269,12 @@ def test_what_was_a_table_has_physical_addresses(paging: DirectPaging) -> None:
 def test_what_is_no_root(paging: DirectPaging, frame: int) -> None:
     tables(paging)
     with pytest.raises(RefusedError, match="no root"):
-        paging.use_root(frame)
+        paging.set_roots(ROOT, frame)
 
 
-def asid_of(paging: DirectPaging, root: int) -> int:
-    return paging.register(root) >> 44 & 0xFFFF
+def asids(paging: DirectPaging) -> list[int]:
+    """Of the tables in use."""
+    return [register >> 44 & 0xFFFF for register in paging.roots.physical]
 
 
 def test_roots_have_an_asid_each_and_give_it_back(
@@ -282,16 +285,17 @@ def test_roots_have_an_asid_each_and_give_it_back(
     roots = [PAGE + 0x1000 * n for n in range(3)]
     for frame in roots:
         paging.update(PIN, frame, 2)
-    for frame in roots[:2]:
-        paging.use_root(frame)
-    asids = [asid_of(paging, frame) for frame in roots[:2]]
-    assert sorted(asids) == [1, 2]  # 0 is the linear map's
+    assert asids(paging) == [0, 0]  # the linear map's
+    paging.set_roots(roots[1], roots[0])
+    first, second = asids(paging)
+    assert {first, second} == {1, 2}
     with pytest.raises(RefusedError, match="already"):
-        paging.use_root(roots[2])
-    paging.leave_root(roots[0])
+        paging.set_roots(roots[1], roots[2])
+    assert asids(paging) == [first, second]
+    paging.set_roots(roots[1], roots[1])
     paging.update(UNPIN, roots[0], 0)
-    paging.use_root(roots[2])
-    assert asid_of(paging, roots[2]) == asids[0]
+    paging.set_roots(roots[1], roots[2])
+    assert asids(paging) == [first, second]
 
 
 def test_pages_that_the_vmm_writes_are_no_tables(paging: DirectPaging) -> None:
@@ -353,19 +357,18 @@ def make(paging: DirectPaging, roots: list[int], change: tuple[str, int, int]) -
         if paging.is_ordinary(address, 8):
             store(paging, address, value)
     elif kind == "root":
-        paging.use_root(address)
-        roots.append(address)
+        paging.set_roots(address, address)
+        roots[:] = address, address
     elif kind == "share":
         paging.share(address)
     else:
         paging.update({"set": SET, "pin": PIN, "unpin": UNPIN}[kind], address, value)
 
 
-def give_all_back(paging: DirectPaging, roots: list[int]) -> None:
+def give_all_back(paging: DirectPaging) -> None:
     """Nothing is in use that nothing uses: all entries can be dropped, and all tables; and then
     every frame may become a table."""
-    for root in roots:
-        paging.leave_root(root)
+    paging.set_roots(0, 0)
     for frame in tables_of(paging):
         for index in (0, 1, 2, 511):
             paging.update(SET, frame + 8 * index, 0)
@@ -395,4 +398,4 @@ def test_the_rules_hold_whatever_is_asked(
             assert [paging.read(frame, 4096) for frame in POOL] == memory
             assert tables_of(paging) == kept
         check_tables(monitor, roots)
-    give_all_back(paging, roots)
+    give_all_back(paging)

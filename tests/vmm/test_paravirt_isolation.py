@@ -89,7 +89,7 @@ def tables_of(machine: VirtualMachine) -> int:
     """How many entries its tables have, which keep the rules."""
     monitor = machine.monitor
     assert isinstance(monitor, Paravirt)
-    return check_tables(monitor, [root for root in monitor._roots if root])
+    return check_tables(monitor, [root for root in monitor.paging.roots.frames if root])
 
 
 def test_no_hypercall_gives_what_is_not_the_guest_s(
