@@ -1,5 +1,7 @@
 // Adds the firmware's memory to the device tree's /reserved-memory, so that a kernel leaves it
-// alone. The tree grows where it stands; whoever placed it left room behind it.
+// alone. The tree grows where it stands; whoever placed it left room behind it. It gets more than it
+// needs, where there is RAM, for boot loaders add to it in place, too: U-Boot's `booti` a command
+// line and an initial RAM disk.
 //
 // Source: devicetree specification, chapter 5 (flattened format) and 3.5 (/reserved-memory).
 #include "firmware.h"
@@ -12,6 +14,7 @@
 #define NOP        4
 
 #define MAX_TREE (1 << 20)
+#define ROOM     4096  // bytes, for what comes after this firmware
 
 void *memcpy(void *restrict destination, const void *restrict source, size_t size);
 void *memmove(void *destination, const void *source, size_t size);
@@ -163,6 +166,7 @@ bool reserve_memory(void *device_tree, uint64_t base, uint64_t size) {
     put(tree, OFF_STRINGS, text + nodes_size);
     put(tree, SIZE_STRINGS, text_size + names_size);
     uint32_t new_total = text + nodes_size + text_size + names_size;
+    new_total += try_store8(end + ROOM - 1, 0) ? ROOM : 0;
     put(tree, TOTAL_SIZE, new_total > total ? new_total : total);
     return true;
 }

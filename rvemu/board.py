@@ -43,6 +43,8 @@ CACHE_BLOCK_SIZE = 64  # bytes that cbo.* and prefetch.* act on
 MSIP, MTIP, SEIP, MEIP = 3, 7, 9, 11
 
 _MIB = 1 << 20
+# Bytes behind the device tree, where firmware and boot loaders add to it.
+_TREE_ROOM = 2 * PAGE_SIZE
 
 
 class HartPorts(Protocol):
@@ -241,7 +243,8 @@ class Board:
         # Large alignment lets a kernel map the tree with one large page, where there is room.
         alignment = 2 * _MIB if self.ram.size >= 16 * _MIB else PAGE_SIZE
         end = min(self.ram.end, 3 << 30)
-        address = (end - len(blob)) // alignment * alignment
+        room = _TREE_ROOM if self.ram.size >= _MIB else 0  # firmware takes as much
+        address = (end - room - len(blob)) // alignment * alignment
         if address < self.ram.base:
             raise RvemuError(
                 f"RAM of {self.ram.size:#x} bytes has no room for the device tree "

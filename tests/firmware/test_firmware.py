@@ -1,6 +1,7 @@
 """The SBI firmware: what it offers and refuses, under rvemu and under QEMU."""
 
 import shutil
+import struct
 import subprocess
 from pathlib import Path
 
@@ -85,6 +86,9 @@ def test_its_memory_is_reserved(firmware: Path, sbi_guest: Path, reserved: bool)
         tree.add("behind", {"x": b"1234"})
         machine.write_physical(address, to_dtb(tree))
     machine.run(until=lambda: machine.hart.mode == "S", budget=1_000_000)
+    total, _, strings = struct.unpack(">3I", machine.read_physical(address + 4, 12))
+    (strings_size,) = struct.unpack(">I", machine.read_physical(address + 32, 4))
+    assert total - strings - strings_size == 4096, "room, for a boot loader to add something"
     after = tree_at(machine, address)
     node = after.find("/reserved-memory")
     assert node is not None
@@ -98,6 +102,18 @@ def test_its_memory_is_reserved(firmware: Path, sbi_guest: Path, reserved: bool)
         assert node.props["#address-cells"] == node.props["#size-cells"] == bytes([0, 0, 0, 2])
         after.children.remove(node)
         assert after == tree
+
+
+def test_a_tree_at_the_end_of_memory(firmware: Path, sbi_guest: Path) -> None:
+    """There is room for the firmware's node, even if the tree fills its pages."""
+    memory = 4 * MIB
+    size = len(Machine(memory=memory, bootargs="x").board.place_device_tree().blob)
+    machine = Machine(memory=memory, bootargs="x" * (-size % 4096), output=Output())
+    assert len(machine.board.place_device_tree().blob) % 4096 > 4080
+    machine.boot(sbi_guest, firmware=firmware)
+    address = machine.hart["a1"]
+    machine.run(until=lambda: machine.hart.mode == "S", budget=1_000_000)
+    assert tree_at(machine, address).find("/reserved-memory") is not None
 
 
 @pytest.mark.parametrize("address", [0, 0x8000_0004, 0x80F0_0000, 1 << 40])
