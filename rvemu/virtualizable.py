@@ -13,7 +13,7 @@ hart's id...). From what happens follows its class:
     behaviour-sensitive  its result, as its program sees it, depends on mode, place or resources
     innocuous            neither
 
-The hart is set up as a VMM does it: counters are withheld (mcounteren is 0), and FS is dirty. What
+The hart is set up as a VMM does it: counters are withheld from U-mode, and FS is dirty. What
 that hides is what `SUBTLETIES` is about.
 """
 
@@ -22,12 +22,13 @@ import struct
 from dataclasses import dataclass, field
 
 from rvemu.engine.reference import ReferenceEngine
-from rvemu.hart.csr_table import CSRS
+from rvemu.hart.csr_table import BY_NAME, CSRS
 from rvemu.hart.extensions import DEFAULT_ISA, isa_string, parse_isa
-from rvemu.hart.fields import MSTATUS, PTE
+from rvemu.hart.fields import HSTATUS, MISA, MSECCFG, MSTATUS, PTE, SSTATUS
 from rvemu.hart.privilege import set_privilege
 from rvemu.hart.state import (
     CONTEXT_S_SUM,
+    CONTEXT_VS_SUM,
     DATA_ENTRIES,
     DATA_WORDS,
     FILL_LOG,
@@ -54,8 +55,15 @@ _CODE, _DATA, _TABLES = 0x8001_0000, 0x8002_0000, 0x8010_0000
 _ELSEWHERE = 0x8_0000
 _CONTENT = bytes(n * 7 & 0xFF for n in range(4096))
 
+# Translations that are in nobody's use, so that fences have something to take away: of this context
+# of the TLB each, in this entry.
+_WITNESSES = (CONTEXT_S_SUM, CONTEXT_VS_SUM)
 _WITNESS_ENTRY = _DATA >> 12 & (DATA_ENTRIES - 1)
-_WITNESS = CONTEXT_S_SUM * DATA_WORDS + 4 * _WITNESS_ENTRY + LOAD_TAG
+
+
+def _tag(context: int) -> int:
+    return context * DATA_WORDS + 4 * _WITNESS_ENTRY + LOAD_TAG
+
 
 # Registers: a0 is an address of the data, a1 and a2 are values, t0 takes the result.
 _T0, _A0, _A1, _A2 = 5, 10, 11, 12
@@ -74,6 +82,23 @@ _OPERANDS = {
 
 # CSRs that belong to the program itself.
 _OWN = frozenset(["fflags", "frm", "fcsr"])
+
+# What resources are, where they are others than after a reset. (Counters are still withheld from
+# U-mode: what mcounteren opens, scounteren does not.)
+_OTHER = (
+    *((name, 0x5A5A) for name in ("mscratch", "mepc", "mcause", "mtval", "mtval2", "mtinst")),
+    *((name, 0x5A5A) for name in ("sscratch", "sepc", "scause", "stval", "htval", "htinst")),
+    *((name, 0x5A5A) for name in ("vsscratch", "vsepc", "vscause", "vstval", "htimedelta")),
+    *(("mtvec", 0x8000_0100), ("stvec", 0x8000_0200), ("vstvec", 0x8000_0300)),
+    *(("medeleg", 0x222), ("mideleg", 0x222), ("hedeleg", 0x222), ("hideleg", 0x444)),
+    *(("mie", 0xEEC), ("mip", 0x002), ("hvip", 0x040), ("hgeie", 2)),
+    *(("mcounteren", 2), ("scounteren", 5), ("hcounteren", 3), ("mcountinhibit", 4)),
+    *(("menvcfg", 1), ("senvcfg", 1), ("henvcfg", 1), ("mseccfg", MSECCFG.RLB.mask)),
+    *(("stimecmp", 0x1000_0000), ("vstimecmp", 0x1000_0000)),
+    *(("hstatus", HSTATUS.VTW.mask), ("vsstatus", SSTATUS.SPIE.mask)),
+    *(("vsatp", 8 << 60 | 5), ("hgatp", 8 << 60 | 4), ("misa", M64 & ~MISA.C.mask)),
+    *(("pmpaddr1", 0x55), ("pmpaddr2", 0x66), ("pmpaddr3", 0x77), ("pmpcfg0", 0x1100_001F)),
+)
 
 # The privileged state: the hart's fields from mstatus to vstimecmp, and these.
 _FIELDS = [name for name, *_ in Hart._fields_]
@@ -98,8 +123,8 @@ class State:
         name = {M_MODE: "M", S_MODE: "S", U_MODE: "U"}[self.priv]
         return (
             name
-            + (", memory elsewhere" if self.moved else "")
-            + (", other resources" if self.other else "")
+            + (" with memory elsewhere" if self.moved else "")
+            + (" with other resources" if self.other else "")
         )
 
 
@@ -218,14 +243,9 @@ class Laboratory:
         """Resources whose values are nobody's business but the owner's."""
         hart = self._machine.hart
         hart["mstatus"] = status | MSTATUS.SPIE.mask | MSTATUS.SPP.mask | MSTATUS.MPIE.mask
-        for name in ("mscratch", "sscratch", "mepc", "sepc", "mcause", "scause", "mtval", "stval"):
-            hart[name] = 0x5A5A
-        for name, value in (("mtvec", 0x8000_0100), ("stvec", 0x8000_0200), ("mie", 0xAAA)):
-            hart[name] = value
-        hart["medeleg"] = hart["mideleg"] = 0x222
-        hart["pmpaddr3"] = 0x77
-        hart["senvcfg"] = hart["menvcfg"] = 1
-        hart["stimecmp"] = 0x1000_0000
+        for name, value in _OTHER:
+            if not BY_NAME[name].requires & ~self.extensions:
+                hart[name] = value
         self._hart.hartid = 1
         self._hart.mcycle_offset += 1000
         self._hart.minstret_offset += 1000
@@ -245,12 +265,13 @@ class Laboratory:
         ctypes.memmove(ctypes.addressof(h), start, len(start))
         place = _ELSEWHERE if state.moved else 0
         machine.write_physical(_DATA + place, _CONTENT)
+        machine.write_physical(_DATA + _ELSEWHERE - place, bytes(len(_CONTENT)))
         machine.write_physical(_CODE + place, raw.to_bytes(4, "little"))
         machine.shared.time_offset = 100 if state.other else 0
-        # A translation that is in nobody's use, so that a fence has something to take away.
-        h.dtlb_filled[CONTEXT_S_SUM] = 1
-        h.dtlb_log[CONTEXT_S_SUM * FILL_LOG] = _WITNESS_ENTRY
-        h.dtlb[_WITNESS] = _DATA
+        for context in _WITNESSES:
+            h.dtlb_filled[context] = 1
+            h.dtlb_log[context * FILL_LOG] = _WITNESS_ENTRY
+            h.dtlb[_tag(context)] = _DATA
         before = [getattr(h, name) for name in _RESOURCES]
         h.stop_reason = 0
         self._model.step(h, raw)
@@ -261,7 +282,7 @@ class Laboratory:
         ]
         if self._head()[_PMP_START:_PMP_END] != start[_PMP_START:_PMP_END]:
             changed.append("PMP")
-        if h.dtlb[_WITNESS] != _DATA:
+        if any(h.dtlb[_tag(context)] != _DATA for context in _WITNESSES):
             changed.append("the TLB")
         if h.stop_reason == STOP_WFI:
             changed.append("the hart: it waits")
@@ -292,7 +313,7 @@ class Laboratory:
         first = next(iter(ran), None)
         for state in ran:
             if first is not None and ran[state].result != ran[first].result:
-                finding.behaviour = finding.behaviour or f"differs between {first} and {state}"
+                finding.behaviour = finding.behaviour or f"differs between {first}, and {state}"
         if users:
             finding.privileged = False
 

@@ -101,7 +101,8 @@ def _print_verdict(offenders: list[Finding]) -> None:
         return
     print("\nNOT VIRTUALIZABLE: sensitive instructions that U-mode executes without a trap:")
     for finding in offenders:
-        why = "; ".join(filter(None, (finding.control, finding.behaviour)))
+        where = f"no trap in {finding.unprotected[0]}"
+        why = "; ".join(filter(None, (finding.control, finding.behaviour, where)))
         print(f"  {finding.name}: {why}")
 
 
@@ -121,6 +122,8 @@ def _print_subtleties(isa: str) -> None:
     print(textwrap.fill(text, 96, initial_indent="  ", subsequent_indent="    "))
     text = (
         "wfi: it changes nothing that a program sees, but the hart waits. It is privileged where "
-        "there is S-mode: U-mode's is illegal, and S-mode's where mstatus.TW is set."
+        "there is S-mode: U-mode's is illegal, and S-mode's where mstatus.TW is set. (wrs.nto of "
+        "Zawrs is illegal where TW is set, in U-mode too, and else in no mode: a VMM gives the "
+        "hart its guest's TW.)"
     )
     print(textwrap.fill(text, 96, initial_indent="  ", subsequent_indent="    "))

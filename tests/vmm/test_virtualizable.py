@@ -34,6 +34,23 @@ def findings() -> dict[str, Finding]:
         ("write satp", ["privileged", "control-sensitive"]),
         ("write mstatus", ["privileged", "control-sensitive"]),
         ("write pmpaddr0", ["privileged", "control-sensitive"]),
+        ("read pmpcfg0", ["privileged", "behaviour-sensitive"]),
+        ("read misa", ["privileged", "behaviour-sensitive"]),
+        ("read mip", ["privileged", "behaviour-sensitive"]),
+        ("read scounteren", ["privileged", "behaviour-sensitive"]),
+        ("read mcounteren", ["privileged", "behaviour-sensitive"]),
+        ("read hstatus", ["privileged", "behaviour-sensitive"]),
+        ("read vsie", ["privileged", "behaviour-sensitive"]),
+        ("write vsie", ["privileged", "control-sensitive"]),
+        ("read mvendorid", ["privileged", "innocuous"]),  # a constant
+        ("hlv.d", ["privileged", "behaviour-sensitive"]),
+        ("hlvx.wu", ["privileged", "behaviour-sensitive"]),
+        ("hsv.w", ["privileged", "behaviour-sensitive"]),
+        ("hfence.vvma", ["privileged", "control-sensitive"]),
+        ("hinval.gvma", ["privileged", "control-sensitive"]),
+        ("sfence.w.inval", ["privileged", "innocuous"]),  # nothing is left to do
+        ("fence.i", ["innocuous"]),
+        ("wrs.nto", ["innocuous"]),
     ],
 )
 def test_classes(findings: dict[str, Finding], name: str, classes: list[str]) -> None:
