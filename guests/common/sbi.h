@@ -24,6 +24,8 @@
 #define SBI_BASE_GET_MIMPID        6
 #define SBI_TIME_SET_TIMER         0
 #define SBI_IPI_SEND_IPI           0
+#define SBI_RFENCE_SFENCE_VMA      1
+#define SBI_HSM_HART_START         0
 #define SBI_SRST_SYSTEM_RESET      0
 #define SBI_DBCN_CONSOLE_WRITE     0
 #define SBI_DBCN_CONSOLE_READ      1

@@ -5,7 +5,8 @@ The kernel is in S-mode, and fences after each change. Traps go to M-mode, which
 instruction, and changes PMP or a table where it is called.
 
 Several harts do so with the same tables, and each has a PMP of its own. What another hart has
-changed is defined after a fence alone: so they fence before each use, too.
+changed is defined after a fence alone: so they fence before each use, too, and execute no more than
+their kernel.
 """
 
 import random
@@ -135,9 +136,15 @@ class RemappingProgram:
 
     # --- Operations --------------------------------------------------------------------------
 
+    def _see_others(self) -> None:
+        """What other harts have changed counts from here on."""
+        if self._harts > 1:
+            self._p.op("sfence.vma")
+
     def _change(self) -> None:
         """Change an entry: where it is, or in the window; as a whole, or in part."""
         p, chance = self._p, self._random
+        self._see_others()
         address, value = self._entry()
         how = chance.choice(("whole", "whole", "window", "part", "amo", "across", "sc"))
         if how == "window":
@@ -162,9 +169,9 @@ class RemappingProgram:
         p, chance = self._p, self._random
         page = WINDOW + chance.choice(_WINDOW_PAGES)
         address = page + chance.choice(_WITHIN)
-        how = chance.choices(("load", "store", "amo", "call"), (45, 35, 10, 10))[0]
-        if self._harts > 1:
-            p.op("sfence.vma")
+        calls = 10 if self._harts == 1 else 0
+        how = chance.choices(("load", "store", "amo", "call"), (45, 35, 10, calls))[0]
+        self._see_others()
         if how == "load":
             p.li(T5, address).op(chance.choice(("ld", "lw", "lbu")), rd=A1, rs1=T5, imm=0)
             p.op("add", rd=S0, rs1=S0, rs2=A1)

@@ -14,26 +14,26 @@ from rvemu.vmm import rounds
 from rvemu.vmm.host import Host
 from rvemu.vmm.virtual_machine import EMULATE, VirtualMachine
 from tests.vmm.audit import check_reach, entry_code
-from tests.vmm.programs import DIRECT, bundled, virtual_machine, visible
+from tests.vmm.programs import DIRECT, bundled, virtual_machine, visible_harts
 
 VICTIM = "tinyos-s"
 MEMORY = 16 << 20
 PATCHED = "trap-and-emulate --patch"
-DISKS = {guest.name: guest.disk for guest in list_guests()}
-ATTACKS = [name for name in DISKS if name.startswith("attack-")]
+GUESTS = {guest.name: guest for guest in list_guests()}
+ATTACKS = [name for name in GUESTS if name.startswith("attack-")]
 
-State = tuple[bytes, dict, int]
+State = tuple[bytes, list, int]
 
 
 def outcome(machine: VirtualMachine, output: bytearray) -> State:
-    """All that there is to see of a guest that has ended: output, hart, memory."""
+    """All that there is to see of a guest that has ended: output, harts, memory."""
     ram = machine.machine.board.ram
-    return bytes(output), visible(machine.machine.hart.state), hash(ram.read(ram.base, ram.size))
+    return bytes(output), visible_harts(machine), hash(ram.read(ram.base, ram.size))
 
 
 def disks(name: str, image: Path) -> list[Block]:
     """The disk of a guest, a slice in the middle of an image; none if it uses none."""
-    size = DISKS[name]
+    size = GUESTS[name].disk
     image.write_bytes(b"x" * size + bytes(size) + b"y" * size)
     options = DriveOptions(str(image), offset=size, size=size)
     return [Block(drive) for drive in open_drives([options] if size else [])]
@@ -44,7 +44,9 @@ def alone(name: str, image: Path) -> State:
     """What comes of a guest on a machine of its own."""
     path, sbi = bundled(name)
     devices = disks(name, image)
-    machine, output = virtual_machine(EMULATE, path, sbi=sbi, memory=MEMORY, devices=devices)
+    machine, output = virtual_machine(
+        *(EMULATE, path), sbi=sbi, memory=MEMORY, harts=GUESTS[name].harts, devices=devices
+    )
     assert machine.run(100_000_000).passed
     for device in devices:
         device.drive.close()
@@ -64,8 +66,9 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_there_are_attack_guests_for_all_that_is_to_be_tried() -> None:
     """By page tables, A and D, entries changed after use, wrapping addresses, descriptors of DMA,
-    without a timer, without giving control up, by floods of exits, by what is left in the hart."""
-    kinds = {"map", "dirty", "remap", "wrap", "dma", "timer", "spin", "exits", "leak"}
+    without a timer, without giving control up, by floods of exits, by what is left in the hart, by
+    a second hart."""
+    kinds = {"map", "dirty", "remap", "wrap", "dma", "timer", "spin", "exits", "leak", "harts"}
     assert {f"attack-{kind}" for kind in kinds} == set(ATTACKS)
 
 
@@ -85,6 +88,7 @@ def test_an_attack_fails(attack: str, mode: str, image: Path) -> None:
             path,
             sbi=sbi,
             memory=MEMORY,
+            harts=GUESTS[name].harts,
             host=host,
             devices=plugged,
             patch=mode == PATCHED,
@@ -104,7 +108,7 @@ def test_an_attack_fails(attack: str, mode: str, image: Path) -> None:
         assert outcome(machine, output) == expected[name]
     assert entry_code(host) == code
     assert mode == EMULATE or max(reached) > 0
-    size = DISKS[attack]
+    size = GUESTS[attack].disk
     content = image.read_bytes()
     assert (content[:size], content[2 * size :]) == (b"x" * size, b"y" * size)
     for device in devices:

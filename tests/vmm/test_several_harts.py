@@ -24,7 +24,8 @@ from tests.vmm.remapping_programs import RemappingProgram
 
 GUESTS = [guest.name for guest in list_guests() if guest.harts > 1]
 MEMORY = 4 << 20
-PROGRAMS = 12
+PROGRAMS = 10
+PATCHED = "trap-and-emulate --patch"
 _POINTS = (150, 77, 1, 600, 500, 3_000)
 
 
@@ -53,7 +54,7 @@ def test_guests_print_the_same_in_as_many_instructions(name: str, harts: int) ->
     assert len(set(counts)) == 1
 
 
-@pytest.mark.parametrize("mode", DIRECT)
+@pytest.mark.parametrize("mode", (*DIRECT, PATCHED))
 @pytest.mark.parametrize("kind", [PrivilegedProgram, RemappingProgram])
 @pytest.mark.parametrize("seed", range(PROGRAMS))
 def test_the_same_state_at_any_time(
@@ -64,7 +65,8 @@ def test_the_same_state_at_any_time(
     harts = 2 + seed % 2
     program = kind(1000 + seed, harts=harts)
     real, _ = virtual_machine(EMULATE, program.elf, memory=MEMORY, harts=harts)
-    virtual, _ = virtual_machine(mode, program.elf, memory=MEMORY, harts=harts)
+    name, patch = mode.removesuffix(" --patch"), mode == PATCHED
+    virtual, _ = virtual_machine(name, program.elf, memory=MEMORY, harts=harts, patch=patch)
     for clocks in _POINTS:
         real.run(clocks)
         virtual.run(clocks)
