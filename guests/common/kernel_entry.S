@@ -12,6 +12,7 @@ user_trap_entry:
     .cfi_startproc
     TRAP_HANDLER_CFI DWARF_SEPC
     csrrw sp, sscratch, sp
+    .cfi_def_cfa DWARF_SSCRATCH, 0
     SAVE_REGISTERS
     csrr t0, sscratch
     sd t0, 2 * 8(sp)

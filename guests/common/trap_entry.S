@@ -12,6 +12,7 @@ trap_entry:
     .cfi_startproc
     TRAP_HANDLER_CFI DWARF_MEPC
     csrrw sp, mscratch, sp
+    .cfi_def_cfa DWARF_MSCRATCH, 0
     addi sp, sp, -TRAP_FRAME_SIZE
     SAVE_REGISTERS
     csrr t0, mscratch

@@ -76,8 +76,10 @@
     .popsection
 .endm
 
-#define DWARF_SEPC 4417 // 4096 + the number of the CSR
-#define DWARF_MEPC 4929
+#define DWARF_SSCRATCH 4416 // 4096 + the number of the CSR
+#define DWARF_SEPC     4417
+#define DWARF_MSCRATCH 4928
+#define DWARF_MEPC     4929
 
     .cfi_sections .debug_frame
 

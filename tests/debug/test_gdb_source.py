@@ -164,6 +164,15 @@ def test_backtrace_through_a_trap(gdb: Gdb) -> None:
     assert names[0] == "fork" and names[-2:] == ["user_main", "__user_start"]
 
 
+def test_backtrace_where_a_trap_handler_saves_the_registers(gdb: Gdb) -> None:
+    gdb.command("break *user_trap_entry if $scause == 8")
+    gdb.go("continue")
+    for _ in range(4):
+        names = re.findall(r"^#\d+ .*?(\w+) \(", gdb.command("bt"), re.MULTILINE)
+        assert names[0] == "user_trap_entry" and names[-2:] == ["user_main", "__user_start"]
+        gdb.go("stepi 10")
+
+
 def test_backtrace_through_a_page_fault(gdb: Gdb) -> None:
     """Up to the instruction that faulted, with the registers that it had."""
     gdb.command("break user_trap if frame->cause == 15")
