@@ -32,7 +32,7 @@ from gdbstub import (
 )
 from rvemu import machine as machines
 from rvemu.debug.points import DebugPoints
-from rvemu.debug.registers import check_pc
+from rvemu.debug.registers import check_pc, set_pc
 from rvemu.errors import RvemuError
 from rvemu.hart.interrupts import pending_interrupts, take_interrupt
 from rvemu.hart.state import (
@@ -120,7 +120,7 @@ class Motion:
         for number, action in actions.items():
             h = self._state(number)
             if action.address is not None:
-                h.pc = action.address
+                set_pc(h, action.address)
             at, passes = self._stopped_at.pop(number, (None, PASS_NONE))
             h.point_pass = passes if at == h.pc else PASS_NONE
             self._moves[number] = action

@@ -74,7 +74,7 @@ def write(hart: HartView, number: int, data: bytes) -> None:
             h.x[number] = value
     elif number == PC:
         check_pc(h, value)
-        h.pc = value
+        set_pc(h, value)
     elif number < CSR0:
         h.f[number - F0] = value
     elif number == PRIV:
@@ -89,6 +89,14 @@ def check_pc(h: Hart, address: int) -> None:
     """Raises TargetError for what a hart's pc cannot be."""
     if address & 1 or address & h.pc_align_mask:
         raise TargetError(f"pc cannot be {address:#x}: it is not aligned")
+
+
+def set_pc(h: Hart, address: int) -> None:
+    """Has a hart go on somewhere else. If it waits (WFI) the wait is over: else a function that a
+    debugger calls would begin with the next interrupt."""
+    if address != h.pc:
+        h.pc = address
+        h.waiting = 0
 
 
 def write_general(hart: HartView, data: bytes) -> None:

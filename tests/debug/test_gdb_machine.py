@@ -73,6 +73,11 @@ def test_registers_are_set() -> None:
         assert machine.hart.mode == "S"
         gdb.command("set $pc = 0x80000001", error=True)
         assert machine.hart.pc == BASE + 8
+        gdb.command("set $mstatus |= 8")
+        gdb.command("set $satp = 0x8000000000080000")
+        assert machine.hart["mstatus.MIE"] == 1 and machine.hart["satp.MODE"] == 8
+        gdb.command("set $satp = 0L")
+        assert machine.hart["satp"] == 0
 
 
 def test_memory_by_translation_physical_and_devices() -> None:
@@ -136,6 +141,18 @@ def test_steps_across_a_trap_mret_and_wfi(engine: str) -> None:
         assert machine.now >= 50_000  # the step of wfi took until the timer's interrupt
         gdb.go("stepi 3")
         assert gdb.pc() == BASE + 12
+
+
+def test_a_hart_that_waits_goes_where_it_is_told(engine: str) -> None:
+    """And does not wait there for an interrupt that may never come."""
+    machine = small_machine(engine, [WFI, jump(-4)])
+    place(machine, [ADDI_T0, jump(0)], BASE + 0x40)
+    machine.run(10)
+    with served(machine) as running, attached(running) as gdb:
+        assert "waiting (WFI)" in gdb.command("info threads")
+        gdb.command(f"tbreak *{BASE + 0x44:#x}")
+        gdb.go(f"jump *{BASE + 0x40:#x}")
+        assert gdb.pc() == BASE + 0x44 and gdb.value("$t0") == 1
 
 
 def test_steps_hold_interrupts_unless_told() -> None:
