@@ -373,7 +373,7 @@ def test_a_watchpoint_in_a_guest(tinyvisor: Beside) -> None:
 def test_two_virtual_machines(stubs: Beside) -> None:
     """QEMU has one machine of one cluster. Of rvemu: test_gdb_virtual."""
     assert stubs.answers("vAttach;2")[0] == "E22"
-    says("several virtual machines as inferiors", qemu=False, rvemu=True)
+    says("several virtual machines as inferiors, their harts as threads", qemu=False, rvemu=True)
 
 
 # --- Memory and the machine ----------------------------------------------------------------------
