@@ -137,6 +137,9 @@ class SlirpOptions:
     #: Cut the guest off from everything but what is forwarded to it.
     restricted: bool = False
     hostname: str | None = None
+    #: A folder whose files the host serves by TFTP, and the file that DHCP has the guest boot.
+    tftp: str | None = None
+    bootfile: str | None = None
     mtu: int = 1500
 
     def host_number(self, number: int) -> IPv4Address:
@@ -170,7 +173,9 @@ class Slirp:
             vhost=_Address.of(options.host_number(2)),
             vnameserver=_Address.of(options.host_number(3)),
             vdhcp_start=_Address.of(options.host_number(15)),
-            vhostname=options.hostname.encode() if options.hostname else None,
+            vhostname=_text(options.hostname),
+            tftp_path=_text(options.tftp),
+            bootfile=_text(options.bootfile),
             if_mtu=options.mtu,
             if_mru=options.mtu,
         )
