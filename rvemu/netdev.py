@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import AddressValueError, IPv4Address, IPv4Network, NetmaskValueError
+from pathlib import Path
 from typing import Protocol
 
 from rvemu.devices.virtio.net import DEFAULT_MAC, DEFAULT_MTU, RECEIVE, Net
@@ -130,11 +131,15 @@ def _user(options: Options, mtu: int) -> SlirpOptions:
         restricted=options.switch("restrict"),
         hostname=options.take("hostname"),
         mtu=mtu,
+        tftp=options.take("tftp"),
+        bootfile=options.take("bootfile"),
     )
+    if settings.tftp is not None and not Path(settings.tftp).is_dir():
+        raise options.error(f"tftp={settings.tftp} is no folder", "tftp=FOLDER")
     forwards = tuple(
         _forward(options, text, settings.host_number(15)) for text in options.take_all("hostfwd")
     )
-    return SlirpOptions(network, forwards, settings.restricted, settings.hostname, mtu)
+    return replace(settings, forwards=forwards)
 
 
 def _forward(options: Options, text: str, guest: IPv4Address) -> Forward:

@@ -137,10 +137,10 @@ class SlirpOptions:
     #: Cut the guest off from everything but what is forwarded to it.
     restricted: bool = False
     hostname: str | None = None
-    #: A folder whose files the host serves by TFTP, and the file that DHCP has the guest boot.
+    mtu: int = 1500
+    #: A folder whose files the guest may read by TFTP, and the one that DHCP says is to be booted.
     tftp: str | None = None
     bootfile: str | None = None
-    mtu: int = 1500
 
     def host_number(self, number: int) -> IPv4Address:
         """An address in the guest's network."""
@@ -333,6 +333,11 @@ class _Timer:
     call: Any
     opaque: int | None
     due: int | None = None  # milliseconds of the monotonic clock
+
+
+def _text(text: str | None) -> bytes | None:
+    """A C string, or none."""
+    return os.fsencode(text) if text else None
 
 
 @cache

@@ -84,6 +84,7 @@ def test_other_options():
         ("user,mac=00:11:22", "is no address of a card"),
         ("user,mac=01:00:00:00:00:01", "is no address of a card"),
         ("user,smb=/", "no option 'smb'"),
+        ("user,tftp=nowhere", "tftp=nowhere is no folder; tftp=FOLDER would do"),
         ("stream", "it says no address"),
         ("stream,addr.type=unix", "it says no address"),
         ("stream,addr.type=inet,addr.port=x", "is not a number"),
@@ -108,10 +109,33 @@ def network():
 
 @needs_slirp
 def test_dhcp(network):
-    address, options = Guest(network).discover()
+    address, file, options = Guest(network).discover()
+    assert file == b""
     assert address == IPv4Address("10.0.2.15").packed
     assert b"\x03\x04" + HOST in options  # the router
     assert b"\x06\x04" + NAMESERVER in options
+
+
+@needs_slirp
+def test_a_file_to_boot(tmp_path):
+    (tmp_path / "kernel").write_bytes(b"code")
+    (tmp_path.parent / "secret").write_bytes(b"nobody's business")
+    parsed = NetdevOptions.parse(f"user,tftp={tmp_path},bootfile=kernel")
+    assert parsed.user is not None
+    with closing(Slirp(parsed.user)) as network:
+        guest = Guest(network)
+        assert guest.discover()[1] == b"kernel"
+        guest.arp(HOST)
+
+        def answer(frame: bytes):
+            mine = frame[23] == 17 and frame[36:38] == b"\x10\0"
+            return frame[42:] if mine else None
+
+        for name, opcode in (("kernel", 3), ("../secret", 5), ("missing", 5)):
+            guest.udp(HOST, (4096, 69), b"\0\1" + name.encode() + b"\0octet\0")
+            told = guest.wait(answer)
+            assert told[1] == opcode
+            assert (told[4:] == b"code") is (name == "kernel")
 
 
 @needs_slirp

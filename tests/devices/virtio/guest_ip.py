@@ -70,8 +70,8 @@ class Guest:
         )
         self.ethernet(ARP, reply, frame[6:12])
 
-    def discover(self) -> tuple[bytes, bytes]:
-        """Ask DHCP for an address: what it offers, and its options."""
+    def discover(self) -> tuple[bytes, bytes, bytes]:
+        """Ask DHCP for an address: what it offers, the file to boot, and its options."""
         fields = (1, 1, 6, 0, 7, 0, 0, bytes(16), MAC)
         bootp = struct.pack(">BBBBIHH16s6s", *fields).ljust(236, b"\0")
         options = b"\x63\x82\x53\x63" + b"\x35\1\1" + b"\xff"
@@ -79,7 +79,8 @@ class Guest:
 
         def offer(frame: bytes):
             mine = frame[12:14] == b"\x08\0" and frame[23] == UDP and frame[36:38] == b"\0\x44"
-            return (frame[42 + 16 : 42 + 20], frame[42 + 236 :]) if mine else None
+            fields = struct.unpack_from("16x4s88x128s", frame, 42) if mine else None
+            return (fields[0], fields[1].rstrip(b"\0"), frame[42 + 236 :]) if fields else None
 
         return self.wait(offer)
 
