@@ -28,8 +28,9 @@ class ExitReason(StrEnum):
 class Exit:
     """An exit: where the guest was, and what happened to it.
 
-    pc: guest virtual. mode: the virtual privilege mode. value: the trap's value (the instruction's
-    bits, or an address). action: what the VMM did, for people. hart: which, if there are several.
+    pc: guest virtual. mode: the virtual privilege mode. instruction: empty where none can be seen.
+    value: the trap's value (the instruction's bits, or an address). action: what the VMM did, for
+    people. hart: which, if there are several.
     """
 
     reason: ExitReason
@@ -43,4 +44,4 @@ class Exit:
     def __str__(self) -> str:
         what = self.instruction or f"{self.value:#x}"
         which = f"{self.hart}: " if self.hart is not None else ""
-        return f"{which}{self.mode:<2} {self.pc:#014x}  {what:<32} {self.reason}: {self.action}"
+        return f"{which}{self.mode:<2} {self.pc:#018x}  {what:<32} {self.reason}: {self.action}"

@@ -114,7 +114,7 @@ class Hardware(TrapAndEmulate):
         elif cause in (Cause.ECALL_FROM_U, Cause.ECALL_FROM_VS):
             self._call(h)
         else:
-            self.note(ExitReason.GUEST_FAULT, value, "delivered to the guest")
+            self.note(ExitReason.GUEST_FAULT, value, "delivered to the guest", cause=cause)
             self.interpret()
 
     def _g_stage_fault(self, address: int, cause: int, instruction: int) -> None:
@@ -124,10 +124,11 @@ class Hardware(TrapAndEmulate):
         needed = _TABLE_ACCESSES.get(instruction, _GUEST_PAGE_FAULTS[Cause(cause)])
         granted = self._granted(address & PAGE_MASK, PAGE_SIZE)
         if granted & needed != needed:
-            self.note(ExitReason.MMIO, address, "executed by the model, on virtual devices")
+            action = "executed by the model, on virtual devices"
+            self.note(ExitReason.MMIO, address, action, cause=cause)
             self.interpret()
             return
-        self.note(ExitReason.G_STAGE_FAULT, address, "mapped")
+        self.note(ExitReason.G_STAGE_FAULT, address, "mapped", cause=cause)
         self.accounting.g_stage_pages += 1
         try:
             self._map(address, granted)

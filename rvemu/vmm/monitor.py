@@ -15,7 +15,7 @@ from typing import Any
 
 from rvemu.engine.reference import ReferenceEngine
 from rvemu.hart.decoded import invalidate_physical
-from rvemu.hart.exceptions import STORE
+from rvemu.hart.exceptions import FETCH, STORE
 from rvemu.hart.interrupts import poll
 from rvemu.hart.points import stop_at_breakpoint
 from rvemu.hart.state import (
@@ -31,13 +31,15 @@ from rvemu.hart.state import (
     Shared,
 )
 from rvemu.hart.tlb import flush_all
+from rvemu.hart.walk import OK
 from rvemu.harts import MODE_NAMES
 from rvemu.isa.disassembler import disassemble
 from rvemu.lang import M64, Stop
+from rvemu.traps import cause_name
 from rvemu.vmm.accounting import Accounting
 from rvemu.vmm.exits import Exit, ExitReason
 from rvemu.vmm.host import NO_POINTS, Host
-from rvemu.vmm.lookup import Stored, forget_step
+from rvemu.vmm.lookup import Found, Stored, forget_step, look_up
 from rvemu.vmm.protection import Protections
 
 PAGE_MASK = ~0xFFF
@@ -242,12 +244,40 @@ class Monitor:
 
     # --- Accounting --------------------------------------------------------------------------
 
-    def note(self, reason: ExitReason, value: int, action: str, raw: int | None = None) -> None:
-        """Count an exit of the guest, at its pc. To be called before the guest's state changes."""
+    def note(
+        self,
+        reason: ExitReason,
+        value: int,
+        action: str,
+        raw: int | None = None,
+        cause: int | None = None,
+    ) -> None:
+        """Count an exit of the guest, at its pc. To be called before the guest's state changes.
+        raw: the instruction's bits, if they are known. cause: what trapped, at an address that is
+        `value`."""
         self.accounting.exits[reason] += 1
         if self.trace is not None:
             h = self.hart
+            if raw is None:
+                raw = self._instruction(h)
+            if cause is not None:
+                action = f"{cause_name(cause)} at {value:#x}: {action}"
             text = "" if raw is None else disassemble(raw, h.pc, None, h.extensions)
             mode = MODE_NAMES[h.priv, 0]
             hart = self.number if len(self.harts) > 1 else None
             self.trace(Exit(reason, int(h.pc), mode, text, value & M64, action, hart))
+
+    def _instruction(self, h: Hart) -> int | None:
+        """The instruction at the guest's pc, if that can be seen: nothing changes by it."""
+        found = Found()
+        if look_up(h, found, int(h.pc), FETCH, int(h.priv)) != OK:
+            return None
+        address = int(found.physical)
+        if not self.in_ram(address):
+            address -= self.to_physical  # a paravirtual guest's tables hold physical addresses
+        if not self.in_ram(address):
+            return None
+        offset = address & ~PAGE_MASK
+        code = self.read_page(address & PAGE_MASK)[offset : offset + 4]
+        length = 4 if code[0] & 3 == 3 else 2
+        return int.from_bytes(code[:length], "little") if len(code) >= length else None

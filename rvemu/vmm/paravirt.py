@@ -180,7 +180,7 @@ class Paravirt(Deprivileged):
         elif cause == Cause.ECALL_FROM_U and h.priv != U_MODE:
             self._call(h)
         elif self._fill_linear(cause, value):
-            self.note(ExitReason.SHADOW_FILL, value, "mapped where it is")
+            self.note(ExitReason.SHADOW_FILL, value, "mapped where it is", cause=cause)
         elif self._started:
             self._deliver(h, GUEST_FAULT, value)
         else:
@@ -205,7 +205,8 @@ class Paravirt(Deprivileged):
         elif reason == ECALL:
             self.note(REASONS[reason], h.x[_A7], _DELIVERED, _ECALL_INSTRUCTION)
         else:
-            self.note(REASONS[reason], value, _DELIVERED)
+            cause = int(self.host.hart.mcause)
+            self.note(REASONS[reason], value, _DELIVERED, cause=cause)
         self._answer(reason)
 
     # --- Hypercalls --------------------------------------------------------------------------

@@ -91,9 +91,9 @@ class TrapAndEmulate(Deprivileged):
         elif cause == Cause.ECALL_FROM_U:
             self._call(h)
         elif cause in _PAGE_FAULTS:
-            self._page_fault(h, value, _PAGE_FAULTS[Cause(cause)])
+            self._page_fault(h, value, cause)
         else:
-            self.note(ExitReason.GUEST_FAULT, value, "delivered to the guest")
+            self.note(ExitReason.GUEST_FAULT, value, "delivered to the guest", cause=cause)
             self.interpret()
 
     def _emulate(self, h: Hart, raw: int) -> None:
@@ -124,18 +124,21 @@ class TrapAndEmulate(Deprivileged):
             self.note(ExitReason.ECALL, h.x[17], "delivered to the guest's M-mode", _ECALL)
         self.execute(_ECALL)
 
-    def _page_fault(self, h: Hart, address: int, access: int) -> None:
+    def _page_fault(self, h: Hart, address: int, cause: int) -> None:
+        access = _PAGE_FAULTS[Cause(cause)]
         done = self.shadows.fill(h, self.shadows.view(), address, access)
         if done == FILLED:
-            self.note(ExitReason.SHADOW_FILL, address, "mapped as the guest's tables say")
+            action = "mapped as the guest's tables say"
+            self.note(ExitReason.SHADOW_FILL, address, action, cause=cause)
             return
         if done == PROTECTED:
             action = "executed by the model, and the shadows follow"
-            self.note(ExitReason.PAGE_TABLE_WRITE, address, action)
+            self.note(ExitReason.PAGE_TABLE_WRITE, address, action, cause=cause)
         elif done == NOT_MEMORY:
-            self.note(ExitReason.MMIO, address, "executed by the model, on virtual devices")
+            action = "executed by the model, on virtual devices"
+            self.note(ExitReason.MMIO, address, action, cause=cause)
         else:
-            self.note(ExitReason.GUEST_FAULT, address, "delivered to the guest")
+            self.note(ExitReason.GUEST_FAULT, address, "delivered to the guest", cause=cause)
         self.interpret()
 
 

@@ -1,6 +1,7 @@
 """`rvemu vm` as a user has it."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -173,11 +174,25 @@ def test_what_one_mode_has_written_another_reads(tmp_path: Path, capfdbinary: Ca
 def test_exits_and_control_structure_are_shown(capfdbinary: Captured) -> None:
     assert main(["vm", "--guest", "tinyos-s", "--trace-exits", "--control"]) == 0
     text = capfdbinary.readouterr().err.decode()
-    assert "G-stage fault: mapped" in text
+    assert "G-stage fault: store guest page fault at 0x807ff000: mapped" in text
     for expected in ("guest state:", "host state:", "controls:", "exit information:"):
         assert expected in text
     assert "hideleg     0x0000000000000444  VSSIP=1 VSTIP=1 VSEIP=1" in text
     assert "ecall from vs" in text
+
+
+def test_exits_by_memory_accesses_name_instruction_cause_and_address(capfdbinary: Captured) -> None:
+    words = ["vm", "--guest", "tinyos-s", "--mode", "trap-and-emulate", "--trace-exits"]
+    assert main(words) == 0
+    lines = capfdbinary.readouterr().err.decode().splitlines()
+    for pattern in (
+        r"S  0x0{8}80200000  \w+ \S+ +shadow fill: instruction page fault at 0x80200000: .*",
+        r"S  0x\w{16}  sd \S+ +shadow fill: store page fault at 0x\w+: mapped as .*",
+        r"S  0x\w{16}  sd \S+ +page-table write: store page fault at 0x\w+: executed by the .*",
+        r"U  0x\w{16}  \w+ \S+ +guest's own fault: load page fault at 0xdead0000: delivered .*",
+        r"U  0x\w{16}  ecall +system call: delivered to the guest's kernel",
+    ):
+        assert any(re.fullmatch(pattern, line) for line in lines), pattern
 
 
 @pytest.mark.parametrize(
