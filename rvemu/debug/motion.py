@@ -255,23 +255,21 @@ class Motion:
     # --- Stepping --------------------------------------------------------------------------------
 
     def _step_all(self) -> None:
-        """Give each hart an instruction in turn, until one is done."""
+        """Give each hart an instruction in turn, until one is done. While those that step wait, the
+        others just run."""
+        going_on = [n for n, action in self._moves.items() if action.move is Move.CONTINUE]
+        stepping = [n for n in self._moves if n not in going_on]
         while self._moves and not self.ended:
-            waited = 0
-            # Those that just go on have their turn first: a step is the end of the round.
-            turns = sorted(
-                self._moves.items(), key=lambda m: (m[1].move is not Move.CONTINUE, m[0])
-            )
-            for number, action in turns:
-                if self._waits(number):
-                    waited += 1
-                else:
-                    self._step(number, action)
-                if self._stopped or self.ended:
-                    return
-            if waited == len(self._moves):
-                self._run((), until=self._somebody_wakes)
-            if time.monotonic() >= self._deadline:
+            if all(map(self._waits, stepping)):
+                self._run(going_on, until=lambda: not all(map(self._waits, stepping)))
+            else:
+                # Those that just go on have their turn first: a step is the end of the round.
+                for number in sorted(going_on) + sorted(stepping):
+                    if not self._waits(number):
+                        self._step(number, self._moves[number])
+                    if self._stopped or self.ended:
+                        return
+            if self._stopped or time.monotonic() >= self._deadline:
                 return
 
     def _waits(self, number: int) -> bool:
@@ -280,9 +278,6 @@ class Motion:
         if h.waiting and pending_interrupts(h) & h.mie:
             h.waiting = 0
         return bool(h.waiting)
-
-    def _somebody_wakes(self) -> bool:
-        return not all(map(self._waits, self._moves))
 
     def _step(self, number: int, action: Resume) -> None:
         self.idle = False

@@ -143,6 +143,20 @@ def test_steps_across_a_trap_mret_and_wfi(engine: str) -> None:
         assert gdb.pc() == BASE + 12
 
 
+def test_others_run_at_full_speed_while_a_step_of_wfi_waits() -> None:
+    machine = small_machine("native", [WFI, NOP, jump(-8)], harts=2)
+    place(machine, COUNTING, BASE + 0x100)
+    machine.harts[1]["pc"] = BASE + 0x100
+    machine.hart["mie"] = 1 << 7
+    machine.hart.mtimecmp = 200_000
+    with served(machine) as running, attached(running) as gdb:
+        gdb.go("stepi")
+        assert gdb.pc() == BASE + 4 and machine.now >= 20_000_000
+        assert machine.harts[1]["t0"] > 4_000_000
+        gdb.go("stepi")
+        assert gdb.pc() == BASE + 8
+
+
 def test_a_hart_that_waits_goes_where_it_is_told(engine: str) -> None:
     """And does not wait there for an interrupt that may never come."""
     machine = small_machine(engine, [WFI, jump(-4)])
