@@ -207,6 +207,15 @@ class Board:
         """How many bytes virtio devices have moved, and what counts as much."""
         return sum(slot.device.moved for slot in self._plugged if slot.device is not None)
 
+    def may_store(self, input_open: bool) -> bool:
+        """Whether a virtio device may store to memory though the guest leaves all devices alone: it
+        has work left, or gets input from outside (input_open: which may come)."""
+        return any(
+            slot.running and (slot.backlog or (input_open and slot.device.receives))
+            for slot in self._plugged
+            if slot.device is not None
+        )
+
     def reset(self) -> None:
         """Return all devices to the state after power-on. Memory keeps its content."""
         for slot in self._slots:

@@ -2,10 +2,10 @@
 
 A hart that runs is stuck if it proves so: its registers and CSRs, and all memory that it has
 written meanwhile, become what they were before; it looked at nothing that changes by itself
-(devices, counters, pending interrupts), and asked nothing of the host; and no interrupt can come
-that it would take. What follows is then the same again, for ever. A machine is stuck if all its
-harts are, or wait for interrupts that nobody raises. So a guest that makes progress, however
-slowly, is never called stuck.
+(devices, memory that they store to, counters, pending interrupts), and asked nothing of the host;
+and no interrupt can come that it would take. What follows is then the same again, for ever. A
+machine is stuck if all its harts are, or wait for interrupts that nobody raises. So a guest that
+makes progress, however slowly, is never called stuck.
 
 To see this, harts are stepped for a few hundred instructions now and then.
 """
@@ -206,6 +206,8 @@ class StuckDetector:
         if use is None:
             return True
         machine, address = self._machine, decoded.address(h)
+        if use.loads and machine.board.may_store(machine.input_open):
+            return False
         priv, changes = machine.translated_as, machine.changes_by_itself
         if use.loads and changes is not None:
             ends = address, address + use.size - 1

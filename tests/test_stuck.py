@@ -5,6 +5,8 @@ import re
 import pytest
 
 from rvemu import Machine, Reason
+from rvemu.devices.virtio.console import Console
+from rvemu.devices.virtio.mmio import MmioTransport, Status
 from tests.small_programs import SPIN, UART, WFI, csrw, elf, exit_with, la, li, op
 from tests.test_machine import MEPC, MIE, MSTATUS, MTVEC, Output, machine_with, timer_program
 
@@ -120,6 +122,33 @@ def test_a_hart_that_another_will_free(engine: str) -> None:
     code = op("bne", rs1="a0", rs2="zero", imm=256) + wait
     machine = machine_with(engine, code.ljust(256, b"\0") + count, harts=2)
     assert (machine.run().reason, machine.run().code) == (Reason.EXITED, 3)
+
+
+def polling_a_word(engine: str) -> tuple[Machine, MmioTransport]:
+    """A guest that reads a word for ever, whose driver has started a console."""
+    code = la("t0", 0, 1024) + op("lhu", rd="t1", rs1="t0", imm=0) + LOOP
+    machine = machine_with(engine, code)
+    machine.stuck._per_step = 0  # look all the time
+    machine.plug(Console())
+    (slot,) = (slot for slot in machine.board.virtio if slot.device is not None)
+    slot.status = Status.DRIVER_OK
+    return machine, slot
+
+
+def test_a_poll_of_memory_in_which_a_device_puts_input(engine: str) -> None:
+    machine, slot = polling_a_word(engine)
+    machine.hooks.input_open = lambda: True
+    assert machine.run(until=lambda: machine.now > LIMIT).reason is Reason.CONDITION
+    slot.status = 0  # there is no driver any more
+    assert machine.run(until=lambda: machine.now > 2 * LIMIT).reason is Reason.STUCK
+
+
+def test_a_poll_of_memory_for_work_that_a_device_has_left(engine: str) -> None:
+    machine, slot = polling_a_word(engine)
+    slot.backlog.add(0)
+    assert machine.run(until=lambda: machine.now > LIMIT).reason is Reason.CONDITION
+    slot.backlog.clear()  # it is done, and nothing comes from outside
+    assert machine.run(until=lambda: machine.now > 2 * LIMIT).reason is Reason.STUCK
 
 
 def test_a_budget_is_not_cut_short(engine: str) -> None:

@@ -38,6 +38,7 @@ class Console(VirtioDevice):
     device_id = 3
     name = "virtio-console"
     queue_sizes = (64, 64)
+    receives = True
 
     def __init__(self, on_output: Callable[[bytes], None] | None = None) -> None:
         super().__init__()

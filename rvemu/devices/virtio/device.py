@@ -36,6 +36,8 @@ class VirtioDevice:
     name: ClassVar[str] = "virtio"
     #: The largest size of each queue.
     queue_sizes: ClassVar[tuple[int, ...]] = ()
+    #: Whether what comes from outside is put into the driver's buffers.
+    receives: ClassVar[bool] = False
 
     def __init__(self) -> None:
         #: Features that the device offers, without those of `Feature`.

@@ -59,6 +59,7 @@ class Net(VirtioDevice):
     device_id = 1
     name = "virtio-net"
     queue_sizes = (QUEUE_SIZE, QUEUE_SIZE)
+    receives = True
 
     def __init__(self, backend: Backend, mac: bytes = DEFAULT_MAC, mtu: int = DEFAULT_MTU) -> None:
         super().__init__()
