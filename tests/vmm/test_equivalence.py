@@ -10,10 +10,13 @@ from rvemu.vmm.exits import Exit
 from rvemu.vmm.host import Host
 from rvemu.vmm.virtual_machine import EMULATE, VirtualMachine
 from tests.assembler import A0, A1, A2, S0, T5, ZERO, Assembler
+from tests.vmm.audit import check_reach
 from tests.vmm.privileged_programs import PrivilegedProgram
 from tests.vmm.programs import DIRECT, virtual_machine, visible
+from tests.vmm.wild_programs import ISA_STRINGS, MEMORY, WildProgram
 
 PROGRAMS = 24
+PATCHED = "trap-and-emulate --patch"
 _POINTS = (150, 77, 1, 300, 500, 2_000)
 
 
@@ -29,6 +32,25 @@ def test_the_same_state_at_any_time(seed: int, mode: str) -> None:
         expected, found = (visible(m.machine.hart.state) for m in (real, virtual))
         different = {n: (expected[n], found[n]) for n in expected if expected[n] != found[n]}
         assert not different
+    ram = real.machine.board.ram
+    assert ram.read(ram.base, ram.size) == virtual.machine.board.ram.read(ram.base, ram.size)
+
+
+@pytest.mark.parametrize("mode", (*DIRECT, PATCHED))
+@pytest.mark.parametrize("seed", range(PROGRAMS))
+def test_the_same_whatever_a_guest_does(seed: int, mode: str) -> None:
+    """And what it reaches meanwhile is its own."""
+    program = WildProgram(seed)
+    real, _ = virtual_machine(EMULATE, program.elf, memory=MEMORY, isa=program.isa)
+    name, patch = mode.removesuffix(" --patch"), mode == PATCHED
+    virtual, _ = virtual_machine(name, program.elf, memory=MEMORY, isa=program.isa, patch=patch)
+    for clocks in (2_000, 1, 500, 77, 1, 1_000, 3_000):
+        real.run(clocks)
+        virtual.run(clocks)
+        expected, found = (visible(m.machine.hart.state) for m in (real, virtual))
+        different = {n: (expected[n], found[n]) for n in expected if expected[n] != found[n]}
+        assert not different
+        check_reach(virtual)
     ram = real.machine.board.ram
     assert ram.read(ram.base, ram.size) == virtual.machine.board.ram.read(ram.base, ram.size)
 
@@ -154,3 +176,23 @@ def test_the_programs_reach_what_they_are_for() -> None:
     assert modes == {"M", "S", "U"}
     assert {2, 3, 8, 12, 13, 15} <= causes
     assert translated > 100
+
+
+def test_wild_programs_reach_what_they_are_for() -> None:
+    """All modes and formats of tables, most causes, and all harts."""
+    modes, formats, causes, isas = set(), set(), set(), set()
+    for seed in range(PROGRAMS):
+        program = WildProgram(seed)
+        machine, _ = virtual_machine(EMULATE, program.elf, memory=MEMORY, isa=program.isa)
+        hart = machine.machine.hart
+        for _ in range(300):
+            machine.run(20)
+            modes.add(hart.mode)
+            formats.add(hart["satp"] >> 60)
+            causes |= {hart["mcause"], hart["scause"]}
+        isas.add(program.isa)
+    assert modes == {"M", "S", "U"}
+    assert formats == {0, 8, 9, 10}
+    assert {1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13, 15} <= causes
+    assert {1 << 63 | code for code in (3, 5)} <= causes
+    assert isas == set(ISA_STRINGS)

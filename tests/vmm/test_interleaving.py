@@ -14,30 +14,33 @@ from tests.assembler import A0, A1, A2, S0, T5, ZERO, Assembler
 from tests.vmm.privileged_programs import PrivilegedProgram
 from tests.vmm.programs import DIRECT, virtual_machine, visible
 from tests.vmm.remapping_programs import RemappingProgram
+from tests.vmm.wild_programs import MEMORY, WildProgram
 
-MEMORY = 4 << 20
 _TURNS = 120
-_LENGTHS = (1, 2, 7, 20, 60)
+_LENGTHS = (1, 2, 7, 20, 60, 500)
 
 
 @pytest.mark.parametrize("seed", range(12))
 def test_three_guests_do_not_meet(seed: int) -> None:
     chance = random.Random(seed)
     host = Host(parse_isa(DEFAULT_ISA))
-    kinds = (PrivilegedProgram, PrivilegedProgram, RemappingProgram)
-    programs = [kind(3 * seed + n).elf for n, kind in enumerate(kinds)]
-    modes = [chance.choice(DIRECT) for _ in programs]
+    wild = WildProgram(seed)
+    programs = [
+        (PrivilegedProgram(2 * seed).elf, DEFAULT_ISA),
+        (RemappingProgram(2 * seed + 1).elf, DEFAULT_ISA),
+        (wild.elf, wild.isa),
+    ]
     guests = [
-        virtual_machine(mode, program, memory=MEMORY, host=host)[0]
-        for mode, program in zip(modes, programs, strict=True)
+        virtual_machine(chance.choice(DIRECT), elf, memory=MEMORY, host=host, isa=isa)[0]
+        for elf, isa in programs
     ]
     clocks = [0] * len(guests)
     for _ in range(_TURNS):
         n, turn = chance.randrange(len(guests)), chance.choice(_LENGTHS)
         guests[n].run(turn)
         clocks[n] += turn
-    for guest, program, time in zip(guests, programs, clocks, strict=True):
-        alone, _ = virtual_machine(EMULATE, program, memory=MEMORY)
+    for guest, (elf, isa), time in zip(guests, programs, clocks, strict=True):
+        alone, _ = virtual_machine(EMULATE, elf, memory=MEMORY, isa=isa)
         alone.run(time)
         assert visible(guest.machine.hart.state) == visible(alone.machine.hart.state)
         ram = alone.machine.board.ram
