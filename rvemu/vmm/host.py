@@ -107,7 +107,8 @@ _SHARE = (VMM_BASE + VMM_SIZE - _PAGES) // BANKS & -PAGE_SIZE
 
 # The functions that `Host.bind` knows.
 COMPILED = (
-    *(poll, pmp_permissions, flush_all, look_up, set_status, changed, forget_step),
+    *(poll, pmp_permissions, flush_all, invalidate_physical),
+    *(look_up, set_status, changed, forget_step),
     *(enter_user, leave_user, run_and_emulate),
     *(take_hart, load_virtual, enter_virtual, leave_virtual),
     *(show_time, see_rings, poll_events),
@@ -195,6 +196,7 @@ class Host:
         for entry in (ENTER_U, ENTER_U_FENCED, ENTER_V, ENTER_V_FENCED):
             self._ram.write(entry.address, struct.pack(f"<{entry.length}I", *entry.code))
         self.engine = make_engine(engine, self.shared, [self.hart])
+        self._invalidate = self.bind(invalidate_physical, self.hart)
         reset(self.hart, 0, extensions | NEEDED, pmp_count=0)
         self.hart.owned_levels = LEVEL_M | LEVEL_HS
         self.hart.mcounteren = 0
@@ -239,7 +241,7 @@ class Host:
         """Write instructions to the VMM's memory, which guests will execute."""
         self._ram.write(address, code)
         if self.shared.pool_used:
-            invalidate_physical(self.hart, address, len(code))
+            self._invalidate(address, len(code))
 
     def clear_code(self, page: int) -> None:
         """Make a page of instructions zeros."""

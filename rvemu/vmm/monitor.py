@@ -69,6 +69,7 @@ class Monitor:
             self.stepper.adopt(hart)
         self._poll = self.bind(poll)
         self._flush = self.bind(flush_all)
+        self._invalidate = host.bind(invalidate_physical, harts[0])
         self._stored = Stored()
         self._forget_step = self.bind(forget_step, self._stored)
         self.accounting = Accounting()
@@ -178,7 +179,7 @@ class Monitor:
 
     def memory_written(self, address: int, length: int) -> None:
         """The host has written to guest memory: a device, a loader, a debugger."""
-        invalidate_physical(self.hart, address, length)
+        self._invalidate(address, length)
         self.frames_stored(range(address & PAGE_MASK, address + length, 4096))
 
     def in_ram(self, address: int) -> bool:
