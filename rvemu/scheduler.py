@@ -77,6 +77,7 @@ class Scheduler:
         #: The hart whose turn it is, or was last.
         self.turn = 0
         self._turn_ends = 0
+        self._latest: Hart | None = None  # the hart that has run last
         #: The harts that sleep while another takes a long turn, by their numbers.
         self._asleep: list[int] = []
         self._sleeps: dict[int, _Sleep] = {}
@@ -108,6 +109,7 @@ class Scheduler:
         """The hart that runs next; None if all wait for interrupts, or are held."""
         for _ in self.harts:
             if self.turn not in self.held and not self._is_waiting(self.turn):
+                self.harts[self.turn].waiting = 0
                 return self.turn
             self._pass_turn()
         return None
@@ -172,7 +174,8 @@ class Scheduler:
             state.mmu_hook = bool(self.hooks.translation)
 
     def _is_waiting(self, number: int) -> bool:
-        """Whether a hart is in WFI, and nothing has woken it."""
+        """Whether a hart is in WFI, and nothing wakes it. (If something does, that counts when its
+        turn comes: it may be gone by then.)"""
         state = self.harts[number]
         if not state.waiting:
             return False
@@ -181,17 +184,12 @@ class Scheduler:
             return True
         state.clock_end = self._clock + state.budget
         if pending_interrupts(state) & state.mie:
-            state.waiting = 0
             return False
         self._sleeps[number] = _Sleep(self._clock + clocks_to_timer(state), _signals(state))
         return True
 
     def _pass_turn(self) -> None:
-        state = self.harts[self.turn]
         self.turn = (self.turn + 1) % len(self.harts)
-        if len(self.harts) > 1:
-            # What other harts store now must break a reservation.
-            state.reservation_size = 0
 
     def _run_hart(self, number: int) -> bool:
         """Run one hart until its turn or the run ends (True), or until it waits or the host wants
@@ -199,7 +197,9 @@ class Scheduler:
         state = self.harts[number]
         state.clock_end = self._clock + state.budget
         self._sleeps.pop(number, None)  # the next one will be another
-        self._running = state
+        if self._latest is not None and self._latest is not state:
+            self._latest.reservation_size = 0  # what this one stores must break it
+        self._running = self._latest = state
         hooks = self.hooks
         try:
             if not hooks.before and not hooks.after:

@@ -108,3 +108,18 @@ def test_a_second_sleep_is_not_as_long_as_the_first(machine: Machine) -> None:
     assert machine.run() == Outcome(Reason.EXITED, 0)
     due = near * int(machine.shared.clock_per_tick)
     assert due < machine.now < due + 3 * QUANTUM
+
+
+@pytest.mark.parametrize("chunk", [10, 40 * QUANTUM])
+def test_what_wakes_a_hart_counts_when_its_turn_comes(machine: Machine, chunk: int) -> None:
+    """Hart 0 interrupts hart 1, and takes that back before its own turn ends: whether the host looks
+    at the machine in between makes no difference. No other hart runs, so a reservation lasts."""
+    touch = li("t0", MSIP_1) + li("t2", 1) + op("sw", rs1="t0", rs2="t2", imm=0)
+    touch += loop(100) + op("sw", rs1="t0", rs2="zero", imm=0)
+    reserve = loop(3 * QUANTUM) + flag_address() + op("lr.w", rd="t4", rs1="s0")
+    done = loop(3 * QUANTUM) + li("t2", 1) + op("sc.w", rd="s1", rs1="s0", rs2="t2")
+    machine.load(elf(program(reserve + touch + done, enabled=8)))
+    while (outcome := machine.run(chunk)).reason is Reason.BUDGET and machine.now < 40 * QUANTUM:
+        pass
+    assert outcome == Outcome(Reason.EXITED, 0), "the flag is what was stored with the reservation"
+    assert [hart["t1"] for hart in machine.harts[1:]] == [0, 0, 0], "nobody woke"
