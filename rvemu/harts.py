@@ -46,6 +46,8 @@ class HartView:
     def __init__(self, state: Hart, memory: PhysicalMemory) -> None:
         #: The model's own state.
         self.state = state
+        #: Whether firmware of the host's has stopped it: it waits until that starts it again.
+        self.stopped = False
         self._memory = memory
 
     def __getitem__(self, name: str) -> int:
@@ -103,6 +105,13 @@ class HartView:
     def waiting(self) -> bool:
         """Whether it is in WFI."""
         return bool(self.state.waiting)
+
+    @property
+    def activity(self) -> str:
+        """What it does, for people."""
+        if self.stopped:
+            return "stopped"
+        return "waiting (WFI)" if self.waiting else "running"
 
     def explain(self, address: int, access: int = LOAD) -> Walk:
         """The page walk that an access of a byte at a virtual address would make now. access:

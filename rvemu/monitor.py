@@ -281,9 +281,8 @@ def _harts(monitor: Monitor, words: list[str]) -> str:
     lines = []
     for n, hart in enumerate(monitor.machine.harts):
         mark = "*" if n == monitor.current else " "
-        state = "waiting (WFI)" if hart.waiting else "running"
         place = monitor.machine.lookup(hart.pc)
-        lines.append(f"{mark} hart {n}: {hart.mode}-mode, {state}, pc {place}")
+        lines.append(f"{mark} hart {n}: {hart.mode}-mode, {hart.activity}, pc {place}")
         lines += [f"    {stage}" for stage in describe_space(hart.state)]
     return "\n".join(lines)
 

@@ -273,6 +273,8 @@ def describe_waiting(machine: "Machine") -> str:
 
 def _waiting(machine: "Machine", number: int) -> str:
     hart = machine.harts[number]
+    if hart.stopped:
+        return f"hart {number} is stopped"
     place = machine.lookup(hart.pc - 4)  # behind the WFI, which is complete
     text = f"hart {number} waits (WFI) at {place} in {hart.mode}-mode"
     enabled = [name for name, field in fields_of(MIE).items() if hart.state.mie & field.mask]

@@ -112,7 +112,7 @@ def test_a_second_sleep_is_not_as_long_as_the_first(machine: Machine) -> None:
 
 @pytest.mark.parametrize("chunk", [10, 40 * QUANTUM])
 def test_what_wakes_a_hart_counts_when_its_turn_comes(machine: Machine, chunk: int) -> None:
-    """Hart 0 interrupts hart 1, and takes that back before its own turn ends: whether the host looks
+    """Hart 0 interrupts hart 1, and takes that back before its turn ends: whether the host looks
     at the machine in between makes no difference. No other hart runs, so a reservation lasts."""
     touch = li("t0", MSIP_1) + li("t2", 1) + op("sw", rs1="t0", rs2="t2", imm=0)
     touch += loop(100) + op("sw", rs1="t0", rs2="zero", imm=0)

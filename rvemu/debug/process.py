@@ -100,5 +100,5 @@ def describe(hart: HartView) -> str:
         parts.append(f"VMID {get(h.hgatp, HGATP.VMID)}")
     if h.priv != M_MODE:
         parts.append(f"ASID {get(h.vsatp if h.v else h.satp, SATP.ASID)}")
-    parts.append("waiting (WFI)" if hart.waiting else "running")
+    parts.append(hart.activity)
     return ", ".join(parts)

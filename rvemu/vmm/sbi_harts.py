@@ -40,14 +40,14 @@ class HartCalls:
     def __init__(self, machine: Machine, fence: Callable[[Hart], None]) -> None:
         self._machine = machine
         self._fence = fence
-        self._stopped: set[int] = set()
         # The count of instructions at which a hart was suspended.
         self._suspended_at: dict[int, int] = {}
 
     def start(self) -> None:
         """The machine starts, and has only one of its harts do so."""
-        self._stopped.clear()
         self._suspended_at.clear()
+        for hart in self._machine.harts:
+            hart.stopped = False
         for hart in self._machine.harts[1:]:
             self._stop(hart.state)
 
@@ -71,10 +71,11 @@ class HartCalls:
             return INVALID_PARAM, 0
         if not self._may_start_at(address):
             return INVALID_ADDRESS, 0
-        if number not in self._stopped:
+        hart = self._machine.harts[number]
+        if not hart.stopped:
             return ALREADY_AVAILABLE, 0
-        self._stopped.discard(number)
-        h = self._machine.harts[number].state
+        hart.stopped = False
+        h = hart.state
         self._prepare(h)
         h.pc = address
         h.x[_A0], h.x[_A1] = number, opaque
@@ -92,7 +93,7 @@ class HartCalls:
         h.mstatus &= ~MSTATUS.SIE.mask
 
     def _stop(self, h: Hart) -> None:
-        self._stopped.add(int(h.hartid))
+        self._machine.harts[int(h.hartid)].stopped = True
         h.mie = 0
         h.mip &= ~(MIP.SSIP.mask | MIP.STIP.mask)
         h.stimecmp = M64
@@ -101,9 +102,10 @@ class HartCalls:
     def _status(self, number: int) -> Result:
         if number >= len(self._machine.harts):
             return INVALID_PARAM, 0
-        if number in self._stopped:
+        hart = self._machine.harts[number]
+        if hart.stopped:
             return SUCCESS, STOPPED
-        h = self._machine.harts[number].state
+        h = hart.state
         if h.waiting and self._suspended_at.get(number) == instret(h):
             return SUCCESS, SUSPENDED
         return SUCCESS, STARTED
@@ -161,4 +163,4 @@ class HartCalls:
             numbers = [base + n for n in range(64) if mask >> n & 1]
             if numbers and numbers[-1] >= len(harts):
                 return None
-        return (harts[n].state for n in numbers if n not in self._stopped)
+        return (harts[n].state for n in numbers if not harts[n].stopped)

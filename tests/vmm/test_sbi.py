@@ -5,7 +5,7 @@ import pytest
 
 from rvemu.hart.fields import MIP
 from rvemu.lang import M64
-from rvemu.machine import Reason
+from rvemu.machine import Outcome, Reason
 from rvemu.vmm import sbi
 from rvemu.vmm.virtual_machine import TRANSPARENT
 from tests.assembler import A0, A1, A2, A6, A7, S0, S1, S2, S3, T0, T1, ZERO, Assembler
@@ -139,7 +139,8 @@ def test_harts_are_started_stopped_and_started_again(mode: str) -> None:
     assert (first["s1"], first["s2"]) == (STARTED, STOPPED)
     assert (second["s0"], second["s1"]) == (77, 1)
     assert (second["s2"], second["s3"]) == (78, 0)  # no interrupt was enabled
-    assert third.instret == 0
+    assert (third.instret, third.activity) == (0, "stopped")
+    assert second.activity == "running"
 
 
 @pytest.mark.parametrize("mode", TRANSPARENT)
@@ -247,4 +248,4 @@ def test_a_machine_whose_harts_are_all_stopped_is_idle() -> None:
     call(p, sbi.HSM, 1)
     machine, _ = virtual_machine("hardware", p.elf(), sbi=True, harts=2)
     outcome = machine.run(1_000_000).outcome
-    assert outcome is not None and outcome.reason is Reason.IDLE
+    assert outcome == Outcome(Reason.IDLE, detail="hart 0 is stopped; hart 1 is stopped")
