@@ -69,14 +69,14 @@ def report(state: State, event: Event) -> None:
         if state.general == event.thread:
             state.general = None
         if state.client.thread_events and event.thread.process not in state.detached:
-            _tell(state, b"w%02x;%b" % (event.code & 0xFF, state.name(event.thread)))
+            tell(state, b"w%02x;%b" % (event.code & 0xFF, state.name(event.thread)))
     else:
         forget(state, event.process)
         if event.process in state.detached | state.following:
             state.detached.discard(event.process)
             state.following.discard(event.process)
         else:
-            _tell(state, end_reply(state, event))
+            tell(state, end_reply(state, event))
 
 
 def forget(state: State, process: int) -> None:
@@ -95,10 +95,10 @@ def _stopped(state: State, stop: Stopped) -> None:
     if state.status is Status.NON_STOP:
         if stop.thread not in state.stops:
             state.stops[stop.thread] = stop
-            _tell(state, stop_reply(state, stop))
+            tell(state, stop_reply(state, stop))
     elif state.status is Status.RUNNING:
         halt_others(state, stop)
-        _tell(state, stop_reply(state, stop))
+        tell(state, stop_reply(state, stop))
     # Otherwise the client knows already that everything stands still.
 
 
@@ -115,7 +115,7 @@ def _halt_all(state: State) -> None:
     state.stops = {thread: Stopped(thread, Sig.NONE) for thread in threads}
 
 
-def _tell(state: State, reply: bytes) -> None:
+def tell(state: State, reply: bytes) -> None:
     """Sends a stop reply, or queues it in non-stop mode; a client that waits for none has it
     dropped."""
     if state.status is Status.NON_STOP:

@@ -106,9 +106,10 @@ def _leave_killed(state: State) -> None:
         state.move(Cause.KILL)
 
 
-def run(state: State, rest: bytes) -> bytes:
+def run(state: State, rest: bytes) -> bytes | None:
     """`vRun;file;arguments...`: a process that has ended starts again; the others stay as they are.
-    The file is one that the target has."""
+    The file is one that the target has. The reply is of its first thread; in non-stop mode the
+    client is told of the rest as well: it takes them for running else."""
     lifecycle = state.target.lifecycle
     if lifecycle is None:
         return b""
@@ -119,7 +120,13 @@ def run(state: State, rest: bytes) -> bytes:
     threads = [thread for thread in state.target.threads() if thread.process == process]
     execution.halt(state, threads)
     state.general = threads[0]
-    return execution.why(state, b"")
+    if state.status is not Status.NON_STOP:
+        return execution.why(state, b"")
+    first, *others = (stops.stop_reply(state, state.stops[thread]) for thread in threads)
+    state.wire.send(first)
+    for reply in others:
+        stops.tell(state, reply)
+    return None
 
 
 def restart(state: State, _rest: bytes) -> None:

@@ -131,8 +131,7 @@ class Motion:
         self._waking.discard(number)
 
     def forget(self) -> None:
-        """The machine begins anew: nobody moves, and nobody has stopped anywhere."""
-        self._moves.clear()
+        """The machine begins anew: nobody has stopped anywhere. Who moves, goes on."""
         self._stopped_at.clear()
         self._waking.clear()
         self.ended = self.idle = False

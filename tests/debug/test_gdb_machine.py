@@ -267,6 +267,25 @@ def test_non_stop() -> None:
         assert "(running)" not in gdb.command("info threads")
 
 
+def test_non_stop_run_and_reset() -> None:
+    machine = small_machine("native", harts=2)
+    with (
+        served(machine) as running,
+        attached(running, "set non-stop on", "set mi-async on") as gdb,
+    ):
+        gdb.command("thread 2")
+        gdb.command("continue &")
+        gdb.command("monitor reset")  # of what runs: it goes on
+        time.sleep(0.2)
+        assert machine.now > 0
+        gdb.command("kill")
+        count = len(gdb.stops)
+        gdb.command("run &")
+        gdb.command("interrupt -a")
+        gdb.wait(count + 2)
+        assert "(running)" not in gdb.command("info threads")
+
+
 def test_disconnect_and_reattach() -> None:
     machine = small_machine("native")
     with served(machine) as running:

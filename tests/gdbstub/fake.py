@@ -153,11 +153,13 @@ class FakeLifecycle:
     def __init__(self, target: FakeTarget) -> None:
         self.target = target
         self.killed: list[int] = []
+        self.threads: dict[int, int] = {}  # how many a process had
         self.restarts = 0
         self.names: list[str] = []  # of what was to be run
 
     def kill(self, process: int) -> None:
         self.killed.append(process)
+        self.threads[process] = sum(t.process == process for t in self.target.threads())
         self.target.remove(process)
 
     def run(self, name: str) -> int:
@@ -165,7 +167,8 @@ class FakeLifecycle:
             raise TargetError("no process has ended")
         self.names.append(name)
         process = self.killed.pop()
-        self.target.harts[ThreadId(process, 1)] = Thread()
+        for number in range(self.threads[process]):
+            self.target.harts[ThreadId(process, number + 1)] = Thread()
         return process
 
     def restart(self) -> None:

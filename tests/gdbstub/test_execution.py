@@ -299,6 +299,19 @@ def test_non_stop_resumes_only_what_stands_still() -> None:
     assert client.ask(b"vCont;c") == b"OK"
 
 
+def test_non_stop_run() -> None:
+    """The first thread's stop is the reply, the others' are notifications; and so it goes on."""
+    client = non_stop()
+    client.ask(b"!")
+    client.ask(b"vKill;1")
+    assert (client.ask(b"vRun;") or b"").startswith(b"T00thread:p1.1;")
+    assert client.notes.pop().startswith(b"Stop:T00thread:p1.2;")
+    assert client.ask(b"vStopped") == b"OK"
+    client.ask(b"vCont;c")
+    assert client.ask(b"vCont;t:p1.1") == b"OK"
+    assert client.notes.pop().startswith(b"Stop:T00thread:p1.1;")
+
+
 def test_non_stop_exit_and_output() -> None:
     client = non_stop(1)
     client.ask(b"vCont;c")
