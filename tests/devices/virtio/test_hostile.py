@@ -15,6 +15,7 @@ from rvemu.devices.virtio.device import VirtioDevice
 from rvemu.devices.virtio.entropy import Entropy
 from rvemu.devices.virtio.mmio import MmioTransport, Register
 from rvemu.devices.virtio.net import Net
+from rvemu.devices.virtio.p9 import MAX_MESSAGE, P9
 from rvemu.memory import Ram
 from tests.devices.virtio.driver import Driver, Line, Ring
 
@@ -71,11 +72,22 @@ class Loop:
         return self.frames.popleft() if self.frames else None
 
 
+class Talker:
+    """A server that always says as much as it may."""
+
+    def reset(self) -> None: ...
+
+    def answer(self, message: bytes, room: int) -> bytes:
+        assert len(message) <= MAX_MESSAGE and 11 <= room <= MAX_MESSAGE
+        return bytes(room)
+
+
 MAKERS = {
     "block": lambda: Block(Disk()),
     "net": lambda: Net(Loop()),
     "console": lambda: Console(lambda data: None),  # noqa: ARG005
     "entropy": Entropy,
+    "9p": lambda: P9(Talker(), "tag"),
 }
 
 edges = st.sampled_from(
