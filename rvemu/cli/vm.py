@@ -362,15 +362,15 @@ def _run_several(arguments: argparse.Namespace, guests: list[Guest]) -> int:
     host = None
     if arguments.mode != EMULATE:
         host = Host(parse_isa(arguments.isa), arguments.engine)
-    machines, outputs = [], []
+    machines, outputs = [], {}
     for n, guest in enumerate(guests):
         name = f"{n + 1}:{guest.path.stem}"
-        output = _Lines(f"[{name}] ", stream)
-        outputs.append(output)
+        output = outputs[name] = _Lines(f"[{name}] ", stream)
         machine = _build(arguments, arguments.mode, guest, name=name, host=host, output=output)
         machines.append(machine)
 
     def finished(machine: VirtualMachine, run: Run) -> None:
+        outputs[machine.name].end()
         _say(f"[{machine.name}] {run}")
 
     shares = _shares(arguments.shares, len(machines))
@@ -382,7 +382,7 @@ def _run_several(arguments: argparse.Namespace, guests: list[Guest]) -> int:
             runs = run_in_turns(machines, shares, limit, finished, detect_stuck=limit is None)
         else:
             runs = _debug_several(arguments, machines, guests, shares)
-    for output in outputs:
+    for output in outputs.values():
         output.end()
     if arguments.accounting:
         measured = [_measured(m, r, b"") for m, r in zip(machines, runs, strict=True)]
@@ -429,7 +429,8 @@ class _Collected(bytearray):
 
 
 class _Lines:
-    """A guest's output, line by line, each with the guest's name before it."""
+    """A guest's output, line by line, each with the guest's name before it. What a terminal would
+    obey is shown as an escape: no guest can move to another's lines, or print under its name."""
 
     def __init__(self, prefix: str, stream: BinaryIO) -> None:
         self._prefix = prefix.encode()
@@ -447,7 +448,10 @@ class _Lines:
         self._stream.flush()
 
     def _write(self) -> None:
-        self._stream.write(self._prefix + self._line + b"\n")
+        text = self._line.removesuffix(b"\r").decode(errors="backslashreplace")
+        if not text.isprintable():
+            text = "".join(map(_shown, text))
+        self._stream.write(self._prefix + text.encode() + b"\n")
         self._line.clear()
 
     def end(self) -> None:
@@ -455,6 +459,12 @@ class _Lines:
         if self._line:
             self._write()
             self._stream.flush()
+
+
+def _shown(character: str) -> str:
+    if character.isprintable() or character == "\t":
+        return character
+    return character.encode("unicode_escape").decode()
 
 
 def _say(text: str) -> None:

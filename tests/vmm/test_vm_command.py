@@ -9,6 +9,7 @@ import pytest
 from rvemu.cli.main import main
 from rvemu.cli.vm import LONGEST_LINE
 from rvemu.guests import expected_output
+from tests.assembler import A0, A7, Assembler
 from tests.small_programs import SPIN, elf, exit_with, op
 
 Captured = pytest.CaptureFixture[bytes]
@@ -126,6 +127,28 @@ def test_lines_that_do_not_end(tmp_path: Path, capfdbinary: Captured) -> None:
     for name in (b"[1:prints] ", b"[2:prints] "):
         own = [line[len(name) :] for line in out.splitlines() if line.startswith(name)]
         assert b"".join(own) == b"a" * 2047 + b"b" * 2047 + b"c" * 9
+
+
+def test_a_guest_does_not_print_under_another_s_name(tmp_path: Path, capfdbinary: Captured) -> None:
+    """However it asks the terminal to: by carriage return, by escape sequences of ASCII and of
+    Latin-1's and Unicode's C1, by what turns the direction of text. And its last line is shown
+    before how it ended."""
+    text = "tab\there\r\na\r[2:hello] b\n\x1b[2Jc\n\u009b2Jd\n\u202ee\n\u00e9 \u2713\nlast".encode()
+    path = tmp_path / "forger.elf"
+    code = Assembler(0x8000_0000).li(A7, 1)
+    for byte in text + b"\x9b":
+        code.li(A0, byte).op("ecall")
+    path.write_bytes(code.li(A7, 8).op("ecall").elf())
+    assert main(["vm", str(path), str(path), "--sbi"]) == 0
+    captured = capfdbinary.readouterr()
+    own = [line for line in captured.out.split(b"\n") if line.startswith(b"[1:")]
+    assert own == [
+        b"[1:forger] " + line
+        for line in (
+            *(b"tab\there", b"a\\r[2:hello] b", b"\\x1b[2Jc", b"\\x9b2Jd", b"\\u202ee"),
+            *("\u00e9 \u2713".encode(), b"last\\x9b"),
+        )
+    ]
 
 
 def test_minidisks(tmp_path: Path, capfdbinary: Captured) -> None:
