@@ -39,15 +39,22 @@ def assemble(
         assert loaded is not None
         image = loaded.image
         if loaded.is_linux:
-            warning = (
-                f"{image.name}: without firmware it starts in M-mode; most kernels need S-mode"
-            )
-            image = replace(image, warnings=(*image.warnings, warning))
+            image = _warned(image, "without firmware it starts in M-mode; most kernels need S-mode")
     else:
         image = _load_firmware(firmware, board.ram.base)
         if payload is not None:
             image = _over(image, payload)
+        if loaded is not None and loaded.is_linux and "_zicntr" not in board.config.isa:
+            image = _warned(
+                image,
+                "Linux reads the counter `time`, which harts without Zicntr lack: OpenSBI emulates "
+                "it, and rvemu's firmware does not",
+            )
     return image if initrd is None else _with_initrd(image, os.fspath(initrd), board)
+
+
+def _warned(image: Image, warning: str) -> Image:
+    return replace(image, warnings=(*image.warnings, f"{image.name}: {warning}"))
 
 
 def _load_firmware(path: Path | str, ram_base: int) -> Image:

@@ -73,6 +73,9 @@ def test_without_firmware_the_kernel_starts(files: Path) -> None:
     assert "most kernels need S-mode" in loaded.warnings[0]
     assert not m.boot(files / "Image", firmware=files / "firmware.elf").warnings
     assert not m.boot(files / "firmware.elf").warnings
+    without_time = Machine(isa="rv64gc")
+    loaded = without_time.boot(files / "Image", firmware=files / "firmware.elf")
+    assert "without Zicntr" in loaded.warnings[0]
 
 
 def test_initrd_is_below_the_device_tree_and_named_in_it(files: Path) -> None:
