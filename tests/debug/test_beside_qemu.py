@@ -23,6 +23,7 @@ from tests.gdbstub.fuzz import on_the_wire
 ROOT = Path(__file__).parents[2]
 BASE = 0x8000_0000
 UART, MTIMECMP, MTIME = 0x1000_0000, 0x0200_4000, 0x0200_BFF8
+WORD = BASE + 0x2000
 
 
 # --- The table -----------------------------------------------------------------------------------
@@ -116,14 +117,16 @@ def beside(guest: Path) -> Iterator[Beside]:
 
 
 def program() -> Assembler:
-    """Has the UART interrupt when it can transmit; calls; waits for the timer; spins."""
+    """Has the UART interrupt when it can transmit; calls; waits for the timer; stores two values
+    in a word; spins."""
     p = Assembler(BASE).la(T5, "handler").csrw("mtvec", T5)
     p.li(T5, UART).li(T0, 2).op("sb", rs1=T5, rs2=T0, imm=1)
     p.label("call").op("ecall").label("called")
     p.csr_set("mie", 1 << 7).li(T5, MTIME).op("ld", rd=T0, rs1=T5, imm=0)
     p.li(T1, 20_000).op("add", rd=T0, rs1=T0, rs2=T1)
     p.li(T5, MTIMECMP).op("sd", rs1=T5, rs2=T0, imm=0)
-    p.label("wait").op("wfi").label("waited")
+    p.label("wait").op("wfi").label("waited").li(T5, WORD)
+    p.label("stores").op("sd", rs1=T5, rs2=T0, imm=0).op("sd", rs1=T5, rs2=T5, imm=0)
     p.label("loop").op("addi", rd=T0, rs1=T0, imm=1).jal(0, "loop")
     p.align(4).label("handler").csrr(T1, "mepc").op("addi", rd=T1, rs1=T1, imm=4)
     return p.csrw("mepc", T1).op("mret")
@@ -268,6 +271,16 @@ def test_a_step_of_wfi(small: Beside) -> None:
         gdb.go("stepi")
         assert gdb.pc() == PLACES["waited"]
         assert gdb.value("$mip & $mie") == 1 << 7
+
+
+def test_two_stores_in_a_row(small: Beside) -> None:
+    """gdb has a hart step that has met a watchpoint: both stubs stop it before the access."""
+    for gdb in small:
+        go_to(gdb, PLACES["stores"])
+        gdb.command(f"watch *(long *){WORD:#x}")
+        for after in (4, 8):
+            gdb.go("continue")
+            assert gdb.pc() == PLACES["stores"] + after
 
 
 def test_range_stepping(stubs: Beside) -> None:
