@@ -22,7 +22,7 @@ examples:
   rvemu vm --linux --smp 4                        the same with hardware, on four virtual harts
   rvemu vm guest.elf --sbi                        it starts in S-mode; the VMM is its firmware
   rvemu vm a.elf b.elf --shares 1,3               two at once, one hart, turns 1 to 3
-  rvemu vm a.elf b.elf --drive file=disk.img,format=raw,offset=0,size=8M,vm=1 \
+  rvemu vm a.elf b.elf --drive file=disk.img,format=raw,offset=0,size=8M,vm=1 \\
                        --drive file=disk.img,format=raw,offset=8M,size=8M,vm=2
                                                   each with a minidisk, a slice of one image
   rvemu vm a.elf b.elf --gdb --gdb-wait           and a debugger, whose inferiors they are
@@ -52,7 +52,13 @@ from rvemu.cli.machine_options import add_engine_option, add_isa_option, add_mem
 from rvemu.cli.quantities import count
 from rvemu.cli.run import UNFINISHED, exit_status
 from rvemu.cli.status_line import StatusLine
-from rvemu.cli.vm_guests import Guest, add_guest_options, add_harts_option, find_guests
+from rvemu.cli.vm_guests import (
+    Guest,
+    add_guest_options,
+    add_harts_option,
+    find_guests,
+    how_many_guests,
+)
 from rvemu.errors import RvemuError
 from rvemu.hart.extensions import parse_isa
 from rvemu.keyvalues import Options
@@ -82,7 +88,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default="hardware",
         help="how the guest is virtualized (default: hardware)",
     )
-    add("--shares", metavar="N,N...", help="with several guests: how long their turns are")
+    add(
+        "--shares",
+        type=_shares,
+        metavar="N,N...",
+        help="with several guests: how long their turns are",
+    )
     add(
         "--max-instructions",
         type=count,
@@ -133,28 +144,46 @@ def configure(parser: argparse.ArgumentParser) -> None:
     seeing.add_argument("--json", action="store_true", help="the table for programs, on stdout")
 
 
+def _shares(text: str) -> list[int]:
+    shares = [int(share) if share.isdecimal() else 0 for share in text.split(",")]
+    if 0 in shares:
+        raise argparse.ArgumentTypeError(f"'{text}' has not a number for each guest, as 1,3")
+    return shares
+
+
 def execute(arguments: argparse.Namespace) -> int:
     """Do it; the exit status."""
+    if arguments.gdb_wait and arguments.gdb is None:
+        arguments.gdb = ":1234"
+    _check(arguments)
     guests = find_guests(arguments)
+    if arguments.mode == ALL:
+        return _compare(arguments, guests[0])
+    if len(guests) > 1:
+        return _run_several(arguments, guests)
+    return _run_one(arguments, guests[0])
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    """Raise `RvemuError` for options that do not go together, before anything is built or
+    fetched."""
+    guests = how_many_guests(arguments)
     if arguments.control and arguments.mode != "hardware":
         raise RvemuError("--control: only mode hardware has a control structure")
     if arguments.patch and arguments.mode not in (PATCHABLE, ALL):
         raise RvemuError(f"--patch is a variant of mode {PATCHABLE}")
     if arguments.report is not None and arguments.mode != ALL:
         raise RvemuError("--report compares modes: give --mode all")
-    if arguments.gdb_wait and arguments.gdb is None:
-        arguments.gdb = ":1234"
     if arguments.gdb is not None and (arguments.mode == ALL or arguments.json):
         raise RvemuError("--gdb debugs guests in one mode, at their console")
-    if arguments.mode == ALL:
-        if len(guests) != 1:
-            raise RvemuError(f"--mode all compares the modes on one guest, not {len(guests)}")
-        return _compare(arguments, guests[0])
-    if len(guests) > 1:
-        return _run_several(arguments, guests)
-    if arguments.shares is not None:
+    if guests > 1 and arguments.mode == ALL:
+        raise RvemuError(f"--mode all compares the modes on one guest, not {guests}")
+    if guests > 1 and (arguments.json or arguments.control):
+        raise RvemuError("--json and --control are for one guest")
+    if arguments.shares is not None and guests < 2:
         raise RvemuError("--shares is for several guests")
-    return _run_one(arguments, guests[0])
+    if arguments.shares is not None and len(arguments.shares) != guests:
+        raise RvemuError(f"--shares: {guests} guests need as many shares")
 
 
 def _build(
@@ -355,8 +384,6 @@ def _write_report(file: Path, guest: Path, measured: list[Measured]) -> None:
 
 
 def _run_several(arguments: argparse.Namespace, guests: list[Guest]) -> int:
-    if arguments.json or arguments.control:
-        raise RvemuError("--json and --control are for one guest")
     # Where gdb has standard output, as with `target remote | rvemu ...`, guests have the other.
     stream = sys.stderr.buffer if arguments.gdb == "-" else sys.stdout.buffer
     host = None
@@ -373,7 +400,7 @@ def _run_several(arguments: argparse.Namespace, guests: list[Guest]) -> int:
         outputs[machine.name].end()
         _say(f"[{machine.name}] {run}")
 
-    shares = _shares(arguments.shares, len(machines))
+    shares = arguments.shares or [1] * len(machines)
     with _disks(arguments, machines):
         for machine, guest in zip(machines, guests, strict=True):
             guest.load(machine)
@@ -410,15 +437,6 @@ def _debug_several(
     for machine, run in zip(machines, runs, strict=True):
         _say(f"[{machine.name}] {run}")
     return runs
-
-
-def _shares(text: str | None, guests: int) -> list[int]:
-    if text is None:
-        return [1] * guests
-    try:
-        return [int(share) for share in text.split(",")]
-    except ValueError:
-        raise RvemuError(f"--shares {text}: give a number for each guest, as 1,3") from None
 
 
 class _Collected(bytearray):

@@ -89,6 +89,12 @@ def add_harts_option(group: argparse._ArgumentGroup) -> None:
     )
 
 
+def how_many_guests(arguments: argparse.Namespace) -> int:
+    """How many guests arguments name."""
+    has_kernel = arguments.linux or arguments.kernel is not None
+    return len(arguments.elf) + len(arguments.guest) + has_kernel
+
+
 def find_guests(arguments: argparse.Namespace) -> list[Guest]:
     """The guests that arguments name, the kernel last. Raises `RvemuError` if there are none."""
     harts = 1 if arguments.smp is None else arguments.smp
@@ -123,10 +129,10 @@ def _bundled(arguments: argparse.Namespace) -> list[Guest]:
     known = {guest.name: guest for guest in list_guests()}
     found = []
     for name in arguments.guest:
+        if name in known and known[name].needs_h:
+            raise RvemuError(f"guest {name} needs the H extension; a virtual hart has none")
         path = find_guest(name)
         info = known[name]
-        if info.needs_h:
-            raise RvemuError(f"guest {name} needs the H extension; a virtual hart has none")
         harts = info.harts if arguments.smp is None else arguments.smp
         sbi = info.needs_sbi or arguments.sbi
         found.append(Guest(path, sbi, info.paravirt, harts=harts))

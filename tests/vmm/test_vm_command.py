@@ -3,8 +3,10 @@
 import json
 import re
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
+from pytest import MonkeyPatch
 
 from rvemu.cli.main import main
 from rvemu.cli.vm import LONGEST_LINE
@@ -243,6 +245,27 @@ def test_mistakes_are_one_line(words: list[str], complaint: str, capfdbinary: Ca
     text = capfdbinary.readouterr().err.decode()
     assert complaint in text
     assert text.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--guest", "hello", "--shares", "2"],
+        ["--guest", "hello", "--guest", "hello", "--shares", "1,1,1"],
+        ["--guest", "hello", "--guest", "hello", "--shares", "1,0"],
+        ["--guest", "hello", "--guest", "hello", "--mode", "all"],
+        ["--guest", "hello", "--guest", "hello", "--json"],
+        ["--guest", "hello", "--patch"],
+        ["--guest", "tinyvisor"],
+    ],
+    ids=" ".join,
+)
+def test_mistakes_are_found_before_guests(words: list[str], monkeypatch: MonkeyPatch) -> None:
+    def build(name: str) -> NoReturn:
+        pytest.fail(f"{name} is looked for, or built, although the command can't run it")
+
+    monkeypatch.setattr("rvemu.guests.find_guest", build)
+    assert main(["vm", *words]) == 2
 
 
 def test_a_guest_that_does_not_end_is_stopped(tmp_path: Path) -> None:
