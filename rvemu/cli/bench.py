@@ -39,7 +39,7 @@ def execute(arguments: argparse.Namespace) -> int:
             raise RvemuError(f"no benchmark {name}; there are: {', '.join(known)}")
     emulators = ["native", *others()] + ([] if arguments.no_reference else ["reference"])
     print(f"{'MIPS':14}" + "".join(f"{name:>12}" for name in emulators), end="")
-    print("".join(f"{'native/' + name:>16}" for name in emulators[1:]))
+    print("".join(f"{'native/' + name:>18}" for name in emulators[1:]))
     results = []
     for name in arguments.guests or known:
         with StatusLine() as line:
@@ -61,7 +61,7 @@ def _print(result: Result, emulators: list[str]) -> None:
     ran = result.seconds
     figures = "".join(f"{result.mips(n):12.1f}" if n in ran else f"{'-':>12}" for n in emulators)
     ratios = "".join(
-        f"{result.ratio(n):16.2f}" if n in ran else f"{'-':>16}" for n in emulators[1:]
+        f"{result.ratio(n):18.2f}" if n in ran else f"{'-':>18}" for n in emulators[1:]
     )
     print(f"{result.guest:14}{figures}{ratios}", flush=True)
 
