@@ -74,7 +74,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     command = next((word for word in words if word in COMMANDS), None)
     try:
-        arguments = build_parser(command).parse_args(in_our_spelling(words))
+        arguments, unknown = build_parser(command).parse_known_args(in_our_spelling(words))
+        if unknown:
+            complaint = f"unrecognized arguments: {' '.join(unknown)}"
+            raise RvemuError(f"{complaint} (`rvemu {arguments.command} --help` tells more)")
         status: int = arguments.execute(arguments)
         if sys.stdout is not None:
             sys.stdout.flush()

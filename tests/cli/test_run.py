@@ -341,7 +341,7 @@ def test_bad_images(rvemu: Run, tmp_path: Path, content: bytes, words: str) -> N
         (["run", "--trace=/nowhere/t", "good.elf"], "/nowhere/t: cannot be written"),
         (["run", "--signature", "s", "good.elf"], "begin_signature"),
         (["run", "--append", "caf\u00e9", "good.elf"], "ASCII"),
-        (["run", "--colour", "good.elf"], "--colour"),
+        (["run", "--colour", "good.elf"], "--colour (`rvemu run --help` tells more)"),
         (["run", "-M", "virt", "-nographic", "good.elf"], "-M: the board is `virt`; -nographic: "),
         (["run", "--device", "virtio-net-device", "good.elf"], "-device: --drive, --netdev"),
         (["run", "-smp", "0", "good.elf"], "1 to 64"),
