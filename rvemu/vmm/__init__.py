@@ -14,9 +14,11 @@ monitor.py             the parts of a virtual hart's life that all modes share
 deprivileged.py        direct execution in U-mode, for modes whose hart need not have H
 shadow.py              shadow page tables, and how they follow the guest's own
 trap_and_emulate.py    the mode of a hart without support for virtualization
-answers.py             its exits that are answered at once
+answers.py             exits that are answered at once, without Python: what the loops share
+emulation_loop.py      those of trap-and-emulate
 patch.py               its variant for harts that are not virtualizable: scan-and-patch
 hardware.py            the mode of a hart with the hypervisor extension
+assisted_loop.py       its exits that are answered at once
 control.py             the control structure of that mode: four areas, by field
 sbi.py                 the firmware of guests that start in S-mode
 sbi_harts.py           its calls that start, stop, interrupt and fence harts

@@ -1,5 +1,5 @@
 """Exits that are answered at once, without the VMM in Python: what the loops of entering a guest
-and answering share (rvemu.vmm.emulation_loop, rvemu.vmm.paravirt_loop). They are in the model's
+and answering share (emulation_loop.py, assisted_loop.py, paravirt_loop.py). They are in the model's
 language (docs/model.md), and are native code.
 
 The VMM in Python sees the rest; and while somebody looks on, it sees all."""
@@ -120,13 +120,8 @@ def _now(answers: Answers, time: Time) -> U64:
     return u64(time.seconds * 1_000_000_000 + time.nanoseconds)
 
 
-def run_guest(p: Hart, v: Hart, answers: Answers, time: Time) -> None:
-    """Enter a deprivileged guest, and leave it where the physical hart has stopped."""
-    if p.satp != answers.satp:
-        answers.switches = u64(answers.switches + 1)
-    enter_user(p, v, answers.distance, answers.satp, answers.entry, answers.length)
-    answers.entry = answers.next_entry
-    answers.length = answers.next_length
+def run_to_stop(p: Hart, answers: Answers, time: Time) -> None:
+    """Run the physical hart, which is on its way into a guest, until it stops."""
     began = _now(answers, time)
     p.stop_reason = STOP_NONE
     call_native(answers.run, p, 0)
@@ -135,6 +130,16 @@ def run_guest(p: Hart, v: Hart, answers: Answers, time: Time) -> None:
         p.stop_reason = STOP_NONE
         call_native(answers.run, p, 0)
     answers.nanoseconds = u64(answers.nanoseconds + _now(answers, time) - began)
+
+
+def run_guest(p: Hart, v: Hart, answers: Answers, time: Time) -> None:
+    """Enter a deprivileged guest, and leave it where the physical hart has stopped."""
+    if p.satp != answers.satp:
+        answers.switches = u64(answers.switches + 1)
+    enter_user(p, v, answers.distance, answers.satp, answers.entry, answers.length)
+    answers.entry = answers.next_entry
+    answers.length = answers.next_length
+    run_to_stop(p, answers, time)
     answers.direct = u64(answers.direct + leave_user(p, v, answers.distance))
     answers.entries = u64(answers.entries + 1)
     answers.exits_left = u64(answers.exits_left - 1)

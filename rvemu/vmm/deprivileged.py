@@ -74,9 +74,12 @@ class Deprivileged(Monitor):
     def run_answering(self, loop: Callable[[], int], satp: int) -> bool:
         """As `run_deprivileged`; and go on while exits are answered by a loop, which `self.answers`
         was given to."""
-        answers = self.answers
-        entry = self.way_in()
-        answers.satp = satp
+        self.answers.satp = satp
+        return self.run_loop(loop, self.answers, self.way_in())
+
+    def run_loop(self, loop: Callable[[], int], answers: Answers, entry: Entry) -> bool:
+        """Run the guest, beginning with a way into it, as long as a loop answers its exits: whether
+        it has trapped, then."""
         answers.entry, answers.length = entry.address, entry.length
         answers.exits_left = self.exits_left + 1  # this one has been counted
         outcome = loop()

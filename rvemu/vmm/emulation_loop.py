@@ -94,19 +94,24 @@ def _reason_of(p: Hart, v: Hart, known: Known) -> U4:
         if v.priv == S_MODE:
             return SBI
         return ECALL
-    if p.mcause != Cause.ILLEGAL_INSTRUCTION or known.extensions != v.extensions:
+    if p.mcause != Cause.ILLEGAL_INSTRUCTION:
         return NO_ANSWER
-    raw: U32 = p.mtval & 0xFFFF_FFFF
+    return reason_of_instruction(v, known, p.mtval & 0xFFFF_FFFF)
+
+
+def reason_of_instruction(v: Hart, known: Known, raw: U32) -> U4:
+    """Why an instruction has trapped, if it is known; then it is in v.insn."""
     index = instruction_index(raw) & (_INSTRUCTIONS - 1)
-    if known.instruction[index] != raw | _VALID:
+    if known.extensions != v.extensions or known.instruction[index] != raw | _VALID:
         return NO_ANSWER
     v.insn = raw
     reason: U4 = known.reason[index] & 15
     return reason
 
 
-def _may_go_on(v: Hart, answers: Answers, known: Known, regime: Regime) -> U1:
-    """Whether the guest may be entered again, under the shadow table that answers.satp then is."""
+def goes_on(v: Hart, answers: Answers, known: Known) -> U1:
+    """Whether the guest goes on, and with nothing that the VMM has not seen; an interrupt may have
+    come."""
     if v.stop_reason != STOP_NONE or answers.exits_left == 0:
         return 0
     if v.budget < 0:
@@ -115,6 +120,11 @@ def _may_go_on(v: Hart, answers: Answers, known: Known, regime: Regime) -> U1:
             return 0
     if v.pmp_updates != known.pmp_updates or v.data_priv != v.priv:
         return 0
+    return 1
+
+
+def _finds_table(v: Hart, answers: Answers, known: Known, regime: Regime) -> U1:
+    """Whether the guest has a shadow table, which answers.satp then is."""
     if known.machine_only and v.priv != M_MODE:
         return 0
     if changed(v, regime):
@@ -142,5 +152,5 @@ def run_and_emulate(
         elif p.stop_reason != STOP_BUDGET:
             return STOPPED
         answers.exits[reason] = u64(answers.exits[reason] + 1)
-        if _may_go_on(v, answers, known, regime) == 0:
+        if goes_on(v, answers, known) == 0 or _finds_table(v, answers, known, regime) == 0:
             return ANSWERED

@@ -14,13 +14,15 @@ from collections.abc import Sequence
 from rvemu.hart.exceptions import Cause
 from rvemu.hart.fields import HGATP, MSTATUS
 from rvemu.hart.pmp import pmp_permissions
-from rvemu.hart.state import M_MODE, S_MODE, STOP_OWNED, STOP_WFI, Hart, Shared
+from rvemu.hart.state import M_MODE, S_MODE, STOP_OWNED, Hart, Shared
 from rvemu.hart.walk import READ_TABLE, WRITE_TABLE
 from rvemu.lang import put
 from rvemu.memory import PAGE_SIZE
+from rvemu.vmm.answers import Answers
+from rvemu.vmm.assisted_loop import run_assisted
 from rvemu.vmm.control import ControlStructure
 from rvemu.vmm.exits import ExitReason
-from rvemu.vmm.host import ENTER_V, ENTER_V_FENCED, Host, OutOfFrames
+from rvemu.vmm.host import ENTER_V, ENTER_V_FENCED, Entry, Host, OutOfFrames
 from rvemu.vmm.monitor import PAGE_MASK
 from rvemu.vmm.page_tables import BLOCK, EXECUTE, READ, WRITE, PageTable
 from rvemu.vmm.switch import enter_virtual, leave_virtual, load_virtual, take_hart
@@ -47,6 +49,10 @@ class Hardware(TrapAndEmulate):
         self._load = [host.bind(load_virtual, p, v) for v in harts]
         self._enter = [host.bind(enter_virtual, p, v) for v in harts]
         self._leave = [host.bind(leave_virtual, p, v) for v in harts]
+        ways = [(entry.address, entry.length) for entry in (ENTER_V, ENTER_V_FENCED)]
+        self._assisted = Answers.of(host.engine, self.to_physical, *ways)
+        rest = self._assisted, self._known, self.time
+        self._run_assisted = [host.bind(run_assisted, p, v, *rest) for v in harts]
         self._permissions = self.bind(pmp_permissions)
         #: G-stage tables, one for each protection.
         self.tables = [PageTable(self.frames, 3, wide=True) for _ in harts]
@@ -88,20 +94,29 @@ class Hardware(TrapAndEmulate):
             host.resident = h
             host.stale = True
             self._take_hart(put(self.table.register(), HGATP.VMID, self._vmid))
-        n = self.number
-        entry = ENTER_V_FENCED if self._load[n](self.to_physical) or host.stale else ENTER_V
+        entry = ENTER_V_FENCED if host.stale else ENTER_V
         host.stale = False
+        if self.may_answer(h):
+            self._known.pmp_updates = self.protections.updates[self.number]
+            trapped = self.run_loop(self._run_assisted[self.number], self._assisted, entry)
+        else:
+            trapped = self._run(h, entry)
+        if trapped:
+            self._exit(h, p)
+
+    def _run(self, h: Hart, entry: Entry) -> bool:
+        """Run the guest, by a way into it: whether it trapped."""
+        n = self.number
+        if self._load[n](self.to_physical):
+            entry = ENTER_V_FENCED
         self._enter[n](entry.address, entry.length)
-        reason = host.run(h)
+        reason = self.host.run(h)
         self.accounting.entries += 1
         self.accounting.direct += self._leave[n](self.to_physical)
         if reason == STOP_OWNED:
-            self._exit(h, p)
-        elif reason == STOP_WFI:
-            self.note(ExitReason.WFI, h.pc, "the virtual hart waits")
-            h.stop_reason = STOP_WFI
-        else:
-            self.paused(reason)
+            return True
+        self.paused(reason)
+        return False
 
     # --- Exits -------------------------------------------------------------------------------
 

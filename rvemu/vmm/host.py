@@ -36,6 +36,7 @@ from rvemu.hart.state import (
 from rvemu.hart.tlb import flush_all
 from rvemu.lang import M64
 from rvemu.memory import PAGE_SIZE, Ram
+from rvemu.vmm.assisted_loop import run_assisted
 from rvemu.vmm.emulation_loop import run_and_emulate
 from rvemu.vmm.frame_books import (
     change_roots,
@@ -110,7 +111,7 @@ COMPILED = (
     *(poll, pmp_permissions, flush_all, invalidate_physical),
     *(look_up, set_status, changed, forget_step),
     *(enter_user, leave_user, run_and_emulate),
-    *(take_hart, load_virtual, enter_virtual, leave_virtual),
+    *(take_hart, load_virtual, enter_virtual, leave_virtual, run_assisted),
     *(show_time, see_rings, poll_events),
     *(set_entry, pin_table, unpin_table, is_list, make_updates, update_made, change_roots),
     *(reason_of, answer, end_hypercall, run_paravirtual),
@@ -126,7 +127,7 @@ NO_POINTS = bytes(_POINT_BYTES)
 def _compiled() -> "Functions":
     from rvemu.engine.native.functions import Functions
 
-    return Functions(COMPILED, long=[run_and_emulate, run_paravirtual])
+    return Functions(COMPILED, long=[run_and_emulate, run_assisted, run_paravirtual])
 
 
 class OutOfFrames(Exception):  # noqa: N818 - the VMM drops tables, and goes on

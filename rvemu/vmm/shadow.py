@@ -109,6 +109,7 @@ class Shadows:
         self._set_status = monitor.bind(set_status)
         #: The regime of the view that is in use.
         self.regime = Regime()
+        self._protection = 0  # its protection
         self._changed = monitor.bind(changed, self.regime)
         # The view that was asked for last, and its key.
         self._current: View | None = None
@@ -133,7 +134,9 @@ class Shadows:
     def view(self) -> View:
         """The view for the virtual hart's present state."""
         number = self._monitor.number
-        self.regime.protection = self._monitor.protections.numbers[number]
+        protection = self._monitor.protections.numbers[number]
+        if protection != self._protection:
+            self._protection = self.regime.protection = protection
         self._changed[number]()
         key = self.regime.satp, self.regime.rest
         current = self._current

@@ -138,14 +138,15 @@ def test_what_the_vmm_has_compiled_is_what_it_says(mode: str) -> None:
     assert found[0] == found[1]
 
 
+@pytest.mark.parametrize("mode", DIRECT)
 @pytest.mark.parametrize("seed", range(6))
-def test_exits_that_are_answered_at_once_are_exits_like_others(seed: int) -> None:
+def test_exits_that_are_answered_at_once_are_exits_like_others(seed: int, mode: str) -> None:
     """While exits are traced, each comes to the VMM in Python: as many, for the same reasons, and
     nothing that is counted differs."""
     program = PrivilegedProgram(seed)
     found = []
     for traced in (False, True):
-        machine, _ = virtual_machine("trap-and-emulate", program.elf, memory=4 << 20)
+        machine, _ = virtual_machine(mode, program.elf, memory=4 << 20)
         seen: list[Exit] = []
         machine.trace = seen.append if traced else None
         machine.run(3_000)

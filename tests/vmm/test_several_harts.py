@@ -91,6 +91,29 @@ def test_what_the_vmm_has_compiled_is_what_it_says(
     assert found[0] == found[1]
 
 
+@pytest.mark.parametrize("mode", TRANSPARENT)
+def test_a_hart_that_spins_exits_where_it_is_to_wait(mode: str) -> None:
+    """With hardware, at each wrs.nto, which is trapped as wfi is. They are answered at once."""
+    p = Assembler(BASE)
+    for hart in dispatch(p, 2):
+        p.li(A1, _PAGE)
+        if hart:
+            p.li(A2, 30_000).label("work").op("addi", rd=A2, rs1=A2, imm=-1)
+            p.branch("bne", A2, ZERO, "work").li(A2, 1).op("sd", rs1=A1, rs2=A2, imm=0)
+            p.label("worked").jal(ZERO, "worked")
+        else:
+            p.csr_set("pmpaddr0", -1).csr_set("pmpcfg0", 0x1F).la(T5, "spin").csrw("mepc", T5)
+            p.li(T5, 1 << MSTATUS.MPP.low).csrs("mstatus", T5).op("mret").align(4)
+            p.label("spin").op("lr.d", rd=A0, rs1=A1).op("wrs.nto").branch("beq", A0, ZERO, "spin")
+            p.label("spun").op("addi", rd=S0, rs1=S0, imm=1).jal(ZERO, "spun")
+    machine, _ = virtual_machine(mode, p.elf(), memory=MEMORY, harts=2)
+    machine.run(200_000)
+    assert machine.machine.hart["s0"] > 10_000
+    exits = machine.accounting.exits[ExitReason.PRIVILEGED]
+    assert exits > 10_000 if mode == "hardware" else exits < 10
+    assert machine.accounting.total - machine.accounting.answered < 100
+
+
 # --- Memory protection ---------------------------------------------------------------------------
 
 _PAGE = 0x8020_0000
