@@ -227,11 +227,10 @@ class WildProgram:
             *(60, 4, 4), *(2 for _ in _LAST), *(2 for _ in _DEVICES), *(1 for _ in _NOWHERE)
         ))[0]  # fmt: skip
         p.li(A3, where + (0 if where in _DEVICES else chance.choice(_WITHIN)))
-        for _ in range(chance.choice((1, 1, 1, 2))):
-            name = chance.choice(_ACCESSES)
-            known = {"rs1": A3, "rs2": chance.choice((A1, A2, S0)), "rd": A2, "fd": 3, "fs2": 4}
-            operands = {o.name for o in ENCODINGS[name].operands}
-            p.op(name, **{o: register for o, register in known.items() if o in operands})
+        name = chance.choice(_ACCESSES)
+        known = {"rs1": A3, "rs2": chance.choice((A1, A2, S0)), "rd": A2, "fd": 3, "fs2": 4}
+        operands = {o.name for o in ENCODINGS[name].operands}
+        p.op(name, **{o: register for o, register in known.items() if o in operands})
         p.op("add", rd=S0, rs1=S0, rs2=A2)
 
     def _csr(self) -> None:
