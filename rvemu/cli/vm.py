@@ -293,7 +293,11 @@ def _run_loaded(
         print(*table([measured]), sep="\n", file=sys.stderr)
     if arguments.control and isinstance(machine.monitor, Hardware):
         print(*machine.monitor.control_structure().describe(), sep="\n", file=sys.stderr)
-    return _status(run)
+    status = _status(run)
+    stuck = run.outcome is not None and run.outcome.reason is Reason.STUCK
+    if stuck and not guest.sbi and not machine.machine.hart["mtvec"]:
+        _say("it has no trap vector for M-mode: a kernel for S-mode wants firmware, --sbi")
+    return status
 
 
 def _debugged(guest: Guest, mode: str) -> Path | None:
@@ -332,7 +336,7 @@ def _compare(arguments: argparse.Namespace, guest: Guest) -> int:
     with contextlib.ExitStack() as stack:
 
         def build(mode: str, output: Callable[[bytes], None]) -> VirtualMachine:
-            machine = _build(arguments, mode, guest, name=mode, output=output)
+            machine = _build(arguments, mode, guest, name=guest.path.stem, output=output)
             # Each mode finds the disks as they are.
             stack.enter_context(_disks(arguments, [machine], snapshot=True))
             guest.load(machine)

@@ -153,6 +153,19 @@ def test_a_guest_does_not_print_under_another_s_name(tmp_path: Path, capfdbinary
     ]
 
 
+def test_a_kernel_for_s_mode_that_is_started_in_m_mode(
+    tmp_path: Path, capfdbinary: Captured
+) -> None:
+    """What is missing is named."""
+    path = tmp_path / "kernel.elf"
+    path.write_bytes(Assembler(0x8020_0000).op("ecall").elf())
+    hint = b"a kernel for S-mode wants firmware, --sbi"
+    assert main(["vm", str(path)]) == 124
+    assert hint in capfdbinary.readouterr().err
+    assert main(["vm", "--guest", "hello"]) == 0
+    assert hint not in capfdbinary.readouterr().err
+
+
 def test_minidisks(tmp_path: Path, capfdbinary: Captured) -> None:
     """Two guests write patterns to slices of one image, and neither sees the other's."""
     image = tmp_path / "disk.img"
