@@ -18,6 +18,7 @@ from rvemu.vmm.rounds import run_in_turns
 from rvemu.vmm.virtual_machine import EMULATE, PARAVIRT, TRANSPARENT, VirtualMachine
 from tests.assembler import A0, A1, A2, A3, S0, S1, T5, ZERO, Assembler, dispatch
 from tests.vmm.audit import check_reach
+from tests.vmm.firmware_programs import FirmwareProgram
 from tests.vmm.privileged_programs import BASE, PrivilegedProgram
 from tests.vmm.programs import DIRECT, bundled, virtual_machine, visible_harts
 from tests.vmm.remapping_programs import RemappingProgram
@@ -75,6 +76,32 @@ def test_the_same_state_at_any_time(
             assert not different
         check_reach(virtual)
     assert ram_of(real) == ram_of(virtual)
+
+
+@pytest.mark.parametrize("mode", DIRECT)
+@pytest.mark.parametrize("seed", range(PROGRAMS))
+def test_harts_that_firmware_starts_stops_and_wakes(
+    seed: int, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the host looks at them in between, as often as it likes."""
+    short_turns(monkeypatch, seed)
+    harts = 2 + seed % 3
+    program = FirmwareProgram(seed, harts)
+    real, virtual, looked_at = (
+        virtual_machine(each, program.elf, memory=MEMORY, harts=harts, sbi=True)[0]
+        for each in (EMULATE, mode, mode)
+    )
+    chance = random.Random(seed)
+    for end in (300, 1_000, 5_000, 20_000):
+        for machine in (real, virtual):
+            machine.run(end - machine.machine.now)
+        while looked_at.machine.now < end:
+            clocks = chance.choice((13, 101, 977))
+            looked_at.run(min(clocks, end - looked_at.machine.now))
+        assert visible_harts(real) == visible_harts(virtual) == visible_harts(looked_at)
+    assert ram_of(real) == ram_of(virtual) == ram_of(looked_at)
+    assert real.machine.hart["s2"] > 0, "interrupts that were taken"
+    assert sum(hart.instret > 0 for hart in real.machine.harts) > 1
 
 
 @pytest.mark.parametrize("mode", DIRECT)
