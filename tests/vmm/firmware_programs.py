@@ -1,9 +1,8 @@
-"""Random kernels on several harts that ask firmware for what concerns harts: to start, stop, suspend
-and interrupt them, and have them fence; for timers, and for what there is not.
+"""Random kernels on several harts that ask firmware for what concerns harts: to start, stop,
+suspend and interrupt them, and have them fence; for timers, and for what there is not.
 
-Each hart has a program of its own, in S-mode, and may be started anew at its beginning. Handlers take
-back what has interrupted, and go on; so a hart that waits is woken by its timer at the latest, or
-stopped until another one starts it.
+Each hart has a program of its own, in S-mode, and may be started anew at its beginning. Handlers
+take back what has interrupted, and go on. A hart that waits is woken by its timer at the latest.
 """
 
 import random
