@@ -26,6 +26,7 @@ from rvemu.cli.machine_options import add_machine_options, build_machine
 from rvemu.cli.quantities import count
 from rvemu.cli.status_line import StatusLine
 from rvemu.errors import RvemuError
+from rvemu.hart.extensions import DEFAULT_ISA
 from rvemu.lockstep import Lockstep
 from rvemu.machine import Machine
 
@@ -69,6 +70,8 @@ def execute(arguments: argparse.Namespace) -> int:
     guests = [g for g in (arguments.elf, arguments.guest) if g is not None]
     if fuzzing and guests:
         raise RvemuError("--fuzz makes its own programs: no guest can be given")
+    if fuzzing and arguments.isa != DEFAULT_ISA:
+        raise RvemuError("--isa is for a guest; for random programs --features takes ISA strings")
     if fuzzing:
         return _fuzz(arguments)
     if len(guests) != 1:
