@@ -47,6 +47,10 @@ from rvemu.machine import Machine, Outcome
 # Instructions in a slice if somebody looks at each.
 _SLOW_SLICE = 500
 
+# Instructions for which a hart's reservation keeps others from their turns: between lr and sc there
+# are hardly more, or sc need not ever succeed.
+_RESERVED = 64
+
 _SIGXCPU = 24  # as gdb numbers it: a limit of time is exceeded
 
 # What a hart has been stopped for when it stands before an access.
@@ -102,6 +106,7 @@ class Motion:
         # Where the client was told that a hart stands, and what it passes there.
         self._stopped_at: dict[int, tuple[int, int]] = {}
         self._waking: set[int] = set()  # harts whose step is a WFI
+        self._reserving: dict[int, int] = {}  # for how many instructions harts have kept others off
         self._events: list[Event] = []
         self._stopped = False
         self._deadline = 0.0
@@ -255,7 +260,7 @@ class Motion:
 
     def _step_all(self) -> None:
         """Give each hart an instruction in turn, until one is done. While those that step wait, the
-        others just run."""
+        others just run. Nobody has a turn between an lr and its sc, which would never succeed."""
         going_on = [n for n, action in self._moves.items() if action.move is Move.CONTINUE]
         stepping = [n for n in self._moves if n not in going_on]
         while self._moves and not self.ended:
@@ -263,8 +268,12 @@ class Motion:
                 self._run(going_on, until=lambda: not all(map(self._waits, stepping)))
             else:
                 # Those that just go on have their turn first: a step is the end of the round.
-                for number in sorted(going_on) + sorted(stepping):
+                reserving = [n for n in stepping if self._reserves(n)]
+                others = [] if reserving else sorted(going_on)
+                for number in others + sorted(stepping):
                     if not self._waits(number):
+                        self._step(number, self._moves[number])
+                    while number in others and not self._stopped and self._reserves(number):
                         self._step(number, self._moves[number])
                     if self._stopped or self.ended:
                         return
@@ -277,6 +286,13 @@ class Motion:
         if h.waiting and pending_interrupts(h) & h.mie:
             h.waiting = 0
         return bool(h.waiting)
+
+    def _reserves(self, number: int) -> bool:
+        """Whether a hart is between lr and sc, and has not been for long. To be asked before each
+        instruction."""
+        held = self._state(number).reservation_size != 0
+        self._reserving[number] = self._reserving.get(number, 0) + 1 if held else 0
+        return 0 < self._reserving[number] <= _RESERVED
 
     def _step(self, number: int, action: Resume) -> None:
         self.idle = False

@@ -143,6 +143,18 @@ def test_steps_across_a_trap_mret_and_wfi(engine: str) -> None:
         assert gdb.pc() == BASE + 12
 
 
+def test_steps_get_through_reservations_beside_other_harts(engine: str) -> None:
+    """Other harts' turns between lr and sc would have no sc succeed, whoever steps."""
+    # lr.d t1, (a0); addi t1, t1, 1; sc.d t2, t1, (a0); bnez t2, -12; j -16
+    program = [0x1005_332F, 0x0013_0313, 0x1865_33AF, 0xFE03_9AE3, jump(-16)]
+    machine = small_machine(engine, program, harts=2)
+    machine.harts[1]["a0"] = DATA + 0x100
+    with served(machine) as running, attached(running) as gdb:
+        gdb.go("stepi 50")
+        counts = [machine.read_physical(place, 1)[0] for place in (DATA, DATA + 0x100)]
+        assert counts[0] == 10 and counts[1] >= 5
+
+
 def test_others_run_at_full_speed_while_a_step_of_wfi_waits() -> None:
     machine = small_machine("native", [WFI, NOP, jump(-8)], harts=2)
     place(machine, COUNTING, BASE + 0x100)
