@@ -45,7 +45,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from rvemu.cli.device_options import add_drive_options, drives
 from rvemu.cli.machine_options import add_engine_option, add_isa_option, add_memory_option
@@ -70,6 +70,9 @@ from rvemu.vmm.hardware import Hardware
 from rvemu.vmm.host import Host
 from rvemu.vmm.rounds import run_in_turns
 from rvemu.vmm.virtual_machine import EMULATE, MODES, PARAVIRT, Run, VirtualMachine
+
+if TYPE_CHECKING:
+    from rvemu.session import Session
 
 ALL = "all"
 PATCHABLE = "trap-and-emulate"
@@ -263,24 +266,11 @@ def _run_loaded(
     guest: Guest,
     output: "_Collected | None",
 ) -> int:
-    from rvemu.session import Session, Signalled
+    from rvemu.session import Signalled
 
-    if arguments.gdb is not None:
-        from rvemu.debug.session import DebugSession
-
-        session: Session = DebugSession(
-            machine.machine,
-            _say,
-            arguments.gdb,
-            path=_debugged(guest, arguments.mode),
-            wait=arguments.gdb_wait,
-            reboot=False,
-            restart=machine.reboot,
-        )
-    else:
-        session = Session(machine.machine, _say, reboot=False)
     try:
         if output is None:
+            session = _session(arguments, machine, guest)
             run = machine.run(arguments.max_instructions, runner=session.run)
         else:
             run = machine.run(arguments.max_instructions)
@@ -298,6 +288,25 @@ def _run_loaded(
     if stuck and not guest.sbi and not machine.machine.hart["mtvec"]:
         _say("it has no trap vector for M-mode: a kernel for S-mode wants firmware, --sbi")
     return status
+
+
+def _session(arguments: argparse.Namespace, machine: VirtualMachine, guest: Guest) -> "Session":
+    """A run at the user's console, or under a debugger. The guest's output goes there."""
+    from rvemu.session import Session
+
+    if arguments.gdb is None:
+        return Session(machine.machine, _say, reboot=False)
+    from rvemu.debug.session import DebugSession
+
+    return DebugSession(
+        machine.machine,
+        _say,
+        arguments.gdb,
+        path=_debugged(guest, arguments.mode),
+        wait=arguments.gdb_wait,
+        reboot=False,
+        restart=machine.reboot,
+    )
 
 
 def _debugged(guest: Guest, mode: str) -> Path | None:

@@ -97,6 +97,13 @@ def test_json(capfdbinary: Captured) -> None:
     assert deprivileged["exits_per_second"] > 5_000, "on any machine that runs these tests"
 
 
+def test_json_of_one_mode(capfdbinary: Captured) -> None:
+    assert main(["vm", "--guest", "hello", "--mode", "emulate", "--json"]) == 0
+    report = json.loads(capfdbinary.readouterr().out)
+    assert report["mode"] == "emulate"
+    assert report["output_bytes"] == len(expected_output("hello"))
+
+
 @pytest.mark.parametrize("mode", ["emulate", "trap-and-emulate", "hardware", "all"])
 def test_the_exit_status_is_the_guest_s(failing: str, mode: str) -> None:
     assert main(["vm", failing, "--mode", mode]) == 3
