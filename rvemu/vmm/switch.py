@@ -187,8 +187,9 @@ def load_virtual(p: Hart, v: Hart, distance: U64) -> U1:
     trapped = HSTATUS.SPV.mask | HSTATUS.VTW.mask | (v.mstatus & _TRAPPED)
     p.hstatus = put(trapped, HSTATUS.VSXL, 2)
     p.sepc = v.pc
-    status = p.mstatus & ~(MSTATUS.SPP.mask | MSTATUS.SPIE.mask | MSTATUS.MXR.mask)
-    p.mstatus = put(status, MSTATUS.SPP, v.priv) | _FS
+    # TW may be that of a guest which was deprivileged: waits are VTW's here.
+    cleared = MSTATUS.SPP.mask | MSTATUS.SPIE.mask | MSTATUS.MXR.mask | MSTATUS.TW.mask
+    p.mstatus = put(p.mstatus & ~cleared, MSTATUS.SPP, v.priv) | _FS
     return fenced
 
 

@@ -47,9 +47,9 @@ def test_three_guests_do_not_meet(seed: int) -> None:
         assert ram.read(ram.base, ram.size) == guest.machine.board.ram.read(ram.base, ram.size)
 
 
-def _in_supervisor_mode(misa: int) -> Assembler:
+def _in_supervisor_mode(misa: int, medeleg: int = 0) -> Assembler:
     """A program that goes to S-mode. Traps go to its label "machine"."""
-    p = Assembler(0x8000_0000)
+    p = Assembler(0x8000_0000).csr_set("medeleg", medeleg)
     p.csr_set("pmpaddr0", -1).csr_set("pmpcfg0", 0x1F).csr_set("misa", misa)
     p.la(T5, "machine").csrw("mtvec", T5).li(T5, 1 << MSTATUS.MPP.low).csrs("mstatus", T5)
     return p.la(T5, "loop").csrw("mepc", T5).op("mret").align(4).label("loop")
@@ -76,3 +76,23 @@ def test_a_guest_without_compressed_instructions_beside_one_with_them(mode: str)
     assert jumping.machine.hart["pc"] == first.symbols["end"]
     assert jumping.machine.hart["a0"] == Cause.INSTRUCTION_ADDRESS_MISALIGNED
     assert jumping.machine.hart["a1"] == first.symbols["machine"] + 2
+
+
+@pytest.mark.parametrize("mode", DIRECT)
+def test_a_guest_that_waits_beside_one_whose_waits_trap(mode: str) -> None:
+    """TW is the other's alone."""
+    waiting = _in_supervisor_mode(misa=-1, medeleg=1 << Cause.ILLEGAL_INSTRUCTION)
+    waiting.op("addi", rd=S0, rs1=S0, imm=1).li(A2, 20)
+    waiting.branch("bne", S0, A2, "loop").la(A1, "machine")
+    waiting.op("lr.d", rd=A2, rs1=A1).op("wrs.nto").label("end").jal(ZERO, "end")
+    waiting.align(4).label("machine").jal(ZERO, "machine")
+    trapping = Assembler(0x8000_0000).li(T5, MSTATUS.TW.mask).csrs("mstatus", T5)
+    trapping.label("end").jal(ZERO, "end")
+    host = Host(parse_isa(DEFAULT_ISA))
+    first, _ = virtual_machine(mode, waiting.elf(), host=host, memory=MEMORY)
+    second, _ = virtual_machine("trap-and-emulate", trapping.elf(), host=host, memory=MEMORY)
+    while first.machine.hart["s0"] < 10:
+        first.run(1)
+    second.run(100)
+    first.run(100)
+    assert first.machine.hart["pc"] == waiting.symbols["end"]
