@@ -121,7 +121,12 @@ def _now(answers: Answers, time: Time) -> U64:
 
 
 def run_to_stop(p: Hart, answers: Answers, time: Time) -> None:
-    """Run the physical hart, which is on its way into a guest, until it stops."""
+    """Run the physical hart, which is on its way into a guest, until it stops. That counts as an
+    entry and an exit."""
+    answers.entry = answers.next_entry
+    answers.length = answers.next_length
+    answers.entries = u64(answers.entries + 1)
+    answers.exits_left = u64(answers.exits_left - 1)
     began = _now(answers, time)
     p.stop_reason = STOP_NONE
     call_native(answers.run, p, 0)
@@ -137,9 +142,5 @@ def run_guest(p: Hart, v: Hart, answers: Answers, time: Time) -> None:
     if p.satp != answers.satp:
         answers.switches = u64(answers.switches + 1)
     enter_user(p, v, answers.distance, answers.satp, answers.entry, answers.length)
-    answers.entry = answers.next_entry
-    answers.length = answers.next_length
     run_to_stop(p, answers, time)
     answers.direct = u64(answers.direct + leave_user(p, v, answers.distance))
-    answers.entries = u64(answers.entries + 1)
-    answers.exits_left = u64(answers.exits_left - 1)

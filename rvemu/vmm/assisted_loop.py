@@ -26,12 +26,8 @@ def _run_guest(p: Hart, v: Hart, answers: Answers, time: Time) -> None:
         answers.entry = answers.fenced_entry
         answers.length = answers.fenced_length
     enter_virtual(p, v, answers.entry, answers.length)
-    answers.entry = answers.next_entry
-    answers.length = answers.next_length
     run_to_stop(p, answers, time)
     answers.direct = u64(answers.direct + leave_virtual(p, v, answers.distance))
-    answers.entries = u64(answers.entries + 1)
-    answers.exits_left = u64(answers.exits_left - 1)
 
 
 def _reason_of(p: Hart, v: Hart, known: Known) -> U4:
