@@ -15,7 +15,7 @@ from rvemu.hart.state import STOP_FLUSH, STOP_NONE, Hart
 from rvemu.lang import U64, u64
 from rvemu.vmm.accounting import Accounting
 from rvemu.vmm.exits import ExitReason
-from rvemu.vmm.switch import enter_user, leave_user
+from rvemu.vmm.switch import Entry, enter_user, leave_user
 
 REASONS = tuple(ExitReason)
 ECALL, SBI, HYPERCALL, GUEST_FAULT, TIMER = (
@@ -32,6 +32,9 @@ _ANSWERED = (
 #: In place of a reason.
 NO_ANSWER = 15
 assert len(REASONS) <= NO_ANSWER
+
+#: The bits of ecall.
+ECALL_INSTRUCTION = 0x73
 
 # What a loop returns.
 ANSWERED = 0  # the guest is between two instructions
@@ -72,11 +75,9 @@ class Answers(ctypes.Structure):
     ]
 
     @classmethod
-    def of(
-        cls, engine: Stepper, distance: int, entry: tuple[int, int], fenced: tuple[int, int]
-    ) -> "Answers":
-        """For an engine, and ways into a guest: addresses and lengths, without a fence and with
-        one. Nothing, if the engine has no entry points."""
+    def of(cls, engine: Stepper, distance: int, entry: Entry, fenced: Entry) -> "Answers":
+        """For an engine, and ways into a guest, without a fence and with one. Nothing, if the
+        engine has no entry points."""
         if not engine.entry_point("run"):
             return cls()
         timespec_get = ctypes.cast(ctypes.CDLL(None).timespec_get, ctypes.c_void_p).value
@@ -85,10 +86,10 @@ class Answers(ctypes.Structure):
             execute=engine.entry_point("execute"),
             timespec_get=timespec_get,
             distance=distance,
-            next_entry=entry[0],
-            next_length=entry[1],
-            fenced_entry=fenced[0],
-            fenced_length=fenced[1],
+            next_entry=entry.address,
+            next_length=entry.length,
+            fenced_entry=fenced.address,
+            fenced_length=fenced.length,
         )
 
     def account(self, accounting: Accounting) -> float:

@@ -2,21 +2,11 @@
 by the model: above all `wrs.nto`, at which a virtual hart exits that spins until another one has
 done something. They are answered at once (rvemu.vmm.answers)."""
 
-from rvemu.engine.native.calls import call_native
 from rvemu.hart.exceptions import Cause
-from rvemu.hart.state import M_MODE, STOP_BUDGET, STOP_OWNED, Hart
+from rvemu.hart.state import M_MODE, Hart
 from rvemu.lang import U1, U4, U64, u64
-from rvemu.vmm.answers import (
-    ANSWERED,
-    NO_ANSWER,
-    STOPPED,
-    TIMER,
-    TRAPPED,
-    Answers,
-    Time,
-    run_to_stop,
-)
-from rvemu.vmm.emulation_loop import Known, goes_on, reason_of_instruction
+from rvemu.vmm.answers import ANSWERED, NO_ANSWER, Answers, Time, run_to_stop
+from rvemu.vmm.emulation_loop import Known, answer_exit, goes_on, reason_of_instruction
 from rvemu.vmm.switch import enter_virtual, leave_virtual, load_virtual
 
 
@@ -43,14 +33,8 @@ def run_assisted(p: Hart, v: Hart, answers: Answers, known: Known, time: Time) -
     """Run a guest in VS- and VU-mode, and go on while its exits are answered here."""
     while True:
         _run_guest(p, v, answers, time)
-        reason: U4 = TIMER
-        if p.stop_reason == STOP_OWNED:
-            reason = _reason_of(p, v, known)
-            if reason == NO_ANSWER:
-                return TRAPPED
-            call_native(answers.execute, v, 0)
-        elif p.stop_reason != STOP_BUDGET:
-            return STOPPED
-        answers.exits[reason] = u64(answers.exits[reason] + 1)
+        outcome = answer_exit(p, v, answers, known, _reason_of)
+        if outcome != ANSWERED:
+            return outcome
         if goes_on(v, answers, known) == 0 or v.priv == M_MODE:
             return ANSWERED

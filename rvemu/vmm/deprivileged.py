@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 
 from rvemu.hart.state import STOP_OWNED, Hart, Shared
 from rvemu.vmm.answers import STOPPED, TRAPPED, Answers, Time
-from rvemu.vmm.host import ENTER_U, ENTER_U_FENCED, Entry, Host
+from rvemu.vmm.host import ENTER_U, ENTER_U_FENCED, Host
 from rvemu.vmm.monitor import Monitor
-from rvemu.vmm.switch import NEEDED, enter_user, leave_user
+from rvemu.vmm.switch import NEEDED, Entry, enter_user, leave_user
 
 
 class Deprivileged(Monitor):
@@ -23,8 +23,7 @@ class Deprivileged(Monitor):
         self._enter_user = [host.bind(enter_user, p, v) for v in harts]
         self._leave_user = [host.bind(leave_user, p, v) for v in harts]
         #: For a loop that answers exits without Python.
-        ways = [(entry.address, entry.length) for entry in (ENTER_U, ENTER_U_FENCED)]
-        self.answers = Answers.of(host.engine, self.to_physical, *ways)
+        self.answers = Answers.of(host.engine, self.to_physical, ENTER_U, ENTER_U_FENCED)
         self.time = Time()
 
     def way_in(self) -> Entry:
@@ -45,15 +44,18 @@ class Deprivileged(Monitor):
         """Run the guest under a page table of the physical machine: whether it trapped. The
         physical hart's CSRs then say how; the guest's state is the virtual hart's again, and its pc
         is that of what trapped."""
-        host = self.host
         entry = self.way_in()
-        accounting = self.accounting
-        if host.hart.satp != satp:
-            accounting.switches += 1
+        if self.host.hart.satp != satp:
+            self.accounting.switches += 1
         self._enter_user[self.number](self.to_physical, satp, entry.address, entry.length)
-        reason = host.run(h)
-        accounting.direct += self._leave_user[self.number](self.to_physical)
-        accounting.entries += 1
+        return self.run_to_stop(h, self._leave_user[self.number])
+
+    def run_to_stop(self, h: Hart, leave: Callable[[int], int]) -> bool:
+        """Run the physical hart, which is on its way into the guest, until it stops, and have
+        `leave` take the guest's state back: whether the guest trapped."""
+        reason = self.host.run(h)
+        self.accounting.direct += leave(self.to_physical)
+        self.accounting.entries += 1
         if reason == STOP_OWNED:
             return True
         self.paused(reason)

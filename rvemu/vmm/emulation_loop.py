@@ -6,6 +6,7 @@ The VMM in Python sees what it must: other traps, stops of the virtual hart, tab
 made yet, instructions that it has not classified."""
 
 import ctypes
+from collections.abc import Callable
 from ctypes import c_uint64
 from typing import ClassVar
 
@@ -13,10 +14,11 @@ from rvemu.engine.native.calls import call_native
 from rvemu.hart.exceptions import Cause
 from rvemu.hart.interrupts import poll
 from rvemu.hart.state import M_MODE, S_MODE, STOP_BUDGET, STOP_NONE, STOP_OWNED, Hart
-from rvemu.lang import U1, U4, U32, U64, u64
+from rvemu.lang import U1, U4, U32, U64, Static, u64
 from rvemu.vmm.answers import (
     ANSWERED,
     ECALL,
+    ECALL_INSTRUCTION,
     NO_ANSWER,
     REASONS,
     SBI,
@@ -29,8 +31,6 @@ from rvemu.vmm.answers import (
 )
 from rvemu.vmm.exits import ExitReason
 from rvemu.vmm.lookup import Regime, changed
-
-_ECALL_INSTRUCTION = 0x73
 
 # So much of what was learnt is remembered: powers of two.
 _INSTRUCTIONS, _VIEWS = 256, 64
@@ -90,7 +90,7 @@ def _reason_of(p: Hart, v: Hart, known: Known) -> U4:
     """Why the guest has trapped, if that has an answer here; and the instruction to execute, in
     v.insn."""
     if p.mcause == Cause.ECALL_FROM_U:
-        v.insn = _ECALL_INSTRUCTION
+        v.insn = ECALL_INSTRUCTION
         if v.priv == S_MODE:
             return SBI
         return ECALL
@@ -107,6 +107,23 @@ def reason_of_instruction(v: Hart, known: Known, raw: U32) -> U4:
     v.insn = raw
     reason: U4 = known.reason[index] & 15
     return reason
+
+
+def answer_exit(
+    p: Hart, v: Hart, answers: Answers, known: Known, reason_of: Static[Callable[..., int]]
+) -> U64:
+    """Have the model execute what the guest has stopped at, if `reason_of` (p, v, known) has an
+    answer: ANSWERED, or what the loop returns else."""
+    reason: U4 = TIMER
+    if p.stop_reason == STOP_OWNED:
+        reason = reason_of(p, v, known)
+        if reason == NO_ANSWER:
+            return TRAPPED
+        call_native(answers.execute, v, 0)
+    elif p.stop_reason != STOP_BUDGET:
+        return STOPPED
+    answers.exits[reason] = u64(answers.exits[reason] + 1)
+    return ANSWERED
 
 
 def goes_on(v: Hart, answers: Answers, known: Known) -> U1:
@@ -143,14 +160,8 @@ def run_and_emulate(
     """Run a deprivileged guest, and go on while its exits are answered here."""
     while True:
         run_guest(p, v, answers, time)
-        reason: U4 = TIMER
-        if p.stop_reason == STOP_OWNED:
-            reason = _reason_of(p, v, known)
-            if reason == NO_ANSWER:
-                return TRAPPED
-            call_native(answers.execute, v, 0)
-        elif p.stop_reason != STOP_BUDGET:
-            return STOPPED
-        answers.exits[reason] = u64(answers.exits[reason] + 1)
+        outcome = answer_exit(p, v, answers, known, _reason_of)
+        if outcome != ANSWERED:
+            return outcome
         if goes_on(v, answers, known) == 0 or _finds_table(v, answers, known, regime) == 0:
             return ANSWERED

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from rvemu.hart.exceptions import Cause
 from rvemu.hart.fields import HGATP, MSTATUS
 from rvemu.hart.pmp import pmp_permissions
-from rvemu.hart.state import M_MODE, S_MODE, STOP_OWNED, Hart, Shared
+from rvemu.hart.state import M_MODE, S_MODE, Hart, Shared
 from rvemu.hart.walk import READ_TABLE, WRITE_TABLE
 from rvemu.lang import put
 from rvemu.memory import PAGE_SIZE
@@ -22,10 +22,10 @@ from rvemu.vmm.answers import Answers
 from rvemu.vmm.assisted_loop import run_assisted
 from rvemu.vmm.control import ControlStructure
 from rvemu.vmm.exits import ExitReason
-from rvemu.vmm.host import ENTER_V, ENTER_V_FENCED, Entry, Host, OutOfFrames
+from rvemu.vmm.host import ENTER_V, ENTER_V_FENCED, Host, OutOfFrames
 from rvemu.vmm.monitor import PAGE_MASK
 from rvemu.vmm.page_tables import BLOCK, EXECUTE, READ, WRITE, PageTable
-from rvemu.vmm.switch import enter_virtual, leave_virtual, load_virtual, take_hart
+from rvemu.vmm.switch import Entry, enter_virtual, leave_virtual, load_virtual, take_hart
 from rvemu.vmm.trap_and_emulate import TrapAndEmulate
 
 _GUEST_PAGE_FAULTS = {
@@ -49,8 +49,7 @@ class Hardware(TrapAndEmulate):
         self._load = [host.bind(load_virtual, p, v) for v in harts]
         self._enter = [host.bind(enter_virtual, p, v) for v in harts]
         self._leave = [host.bind(leave_virtual, p, v) for v in harts]
-        ways = [(entry.address, entry.length) for entry in (ENTER_V, ENTER_V_FENCED)]
-        self._assisted = Answers.of(host.engine, self.to_physical, *ways)
+        self._assisted = Answers.of(host.engine, self.to_physical, ENTER_V, ENTER_V_FENCED)
         rest = self._assisted, self._known, self.time
         self._run_assisted = [host.bind(run_assisted, p, v, *rest) for v in harts]
         self._permissions = self.bind(pmp_permissions)
@@ -110,13 +109,7 @@ class Hardware(TrapAndEmulate):
         if self._load[n](self.to_physical):
             entry = ENTER_V_FENCED
         self._enter[n](entry.address, entry.length)
-        reason = self.host.run(h)
-        self.accounting.entries += 1
-        self.accounting.direct += self._leave[n](self.to_physical)
-        if reason == STOP_OWNED:
-            return True
-        self.paused(reason)
-        return False
+        return self.run_to_stop(h, self._leave[n])
 
     # --- Exits -------------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ import struct
 import time
 from collections.abc import Callable, Sequence
 from functools import cache, partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from rvemu.clock import CLOCKS_PER_TICK
 from rvemu.engine import make_engine
@@ -52,6 +52,7 @@ from rvemu.vmm.paravirt_loop import answer, end_hypercall, reason_of, run_paravi
 from rvemu.vmm.shared_page import poll_events, see_rings, show_time
 from rvemu.vmm.switch import (
     NEEDED,
+    Entry,
     enter_user,
     enter_virtual,
     leave_user,
@@ -74,18 +75,6 @@ BANKS = 7
 
 # Bits of owned_levels.
 LEVEL_M, LEVEL_HS = 1 << M_MODE, 1 << S_MODE
-
-
-class Entry(NamedTuple):
-    """A way into a guest: instructions in the VMM's memory, the last of which is an xRET."""
-
-    address: int
-    code: tuple[int, ...]
-
-    @property
-    def length(self) -> int:
-        """Instructions until the guest's first."""
-        return len(self.code)
 
 
 _SWAP_T0, _CSRW_SATP_T0 = 0x340292F3, 0x18029073  # csrrw t0, mscratch, t0; csrw satp, t0

@@ -20,19 +20,19 @@ from rvemu.hart.fields import COUNTEREN, MIP, MSTATUS
 from rvemu.hart.state import S_MODE, U_MODE, Hart, Shared
 from rvemu.lang import M64, get, put
 from rvemu.traps import cause_name
-from rvemu.vmm.answers import ECALL, GUEST_FAULT, HYPERCALL, NO_ANSWER, REASONS
+from rvemu.vmm.answers import ECALL, ECALL_INSTRUCTION, GUEST_FAULT, HYPERCALL, NO_ANSWER, REASONS
 from rvemu.vmm.deprivileged import Deprivileged
 from rvemu.vmm.direct_paging import DirectPaging, RefusedError
 from rvemu.vmm.exits import ExitReason
-from rvemu.vmm.host import Entry, Host
+from rvemu.vmm.host import Host
 from rvemu.vmm.hypercalls import EXTENSION, RING_BLOCK, RING_CONSOLE, Call
 from rvemu.vmm.paravirt_loop import answer, end_hypercall, reason_of, run_paravirtual
 from rvemu.vmm.rings import BlockRing, ConsoleRing
 from rvemu.vmm.sbi import UnhandledExitError
 from rvemu.vmm.sbi_results import DENIED, INVALID_PARAM, NOT_SUPPORTED, SUCCESS, Result
 from rvemu.vmm.shared_page import SharedPage, poll_events, see_rings, show_time
+from rvemu.vmm.switch import Entry
 
-_ECALL_INSTRUCTION = 0x73
 _A0, _A1, _A6, _A7 = 10, 11, 16, 17
 
 # Of the guest's Shared: RAM and ROM come first.
@@ -201,9 +201,9 @@ class Paravirt(Deprivileged):
         """Answer an exit, and note it: a loop does that unless somebody looks on."""
         if reason == HYPERCALL:
             function = int(h.x[_A6])
-            self.note(REASONS[reason], function, _ACTIONS[function], _ECALL_INSTRUCTION)
+            self.note(REASONS[reason], function, _ACTIONS[function], ECALL_INSTRUCTION)
         elif reason == ECALL:
-            self.note(REASONS[reason], h.x[_A7], _DELIVERED, _ECALL_INSTRUCTION)
+            self.note(REASONS[reason], h.x[_A7], _DELIVERED, ECALL_INSTRUCTION)
         else:
             cause = int(self.host.hart.mcause)
             self.note(REASONS[reason], value, _DELIVERED, cause=cause)
@@ -215,13 +215,13 @@ class Paravirt(Deprivileged):
         if h.x[_A7] == EXTENSION:
             self._hypercall(h, int(h.x[_A6]))
         else:
-            self.note(ExitReason.SBI, h.x[_A7], "answered by the VMM", _ECALL_INSTRUCTION)
-            self.execute(_ECALL_INSTRUCTION)
+            self.note(ExitReason.SBI, h.x[_A7], "answered by the VMM", ECALL_INSTRUCTION)
+            self.execute(ECALL_INSTRUCTION)
 
     def _hypercall(self, h: Hart, function: int) -> None:
         call = self._calls.get(function)
         if call is None or not (self._started or function == Call.START):
-            self.note(ExitReason.HYPERCALL, function, "no such hypercall", _ECALL_INSTRUCTION)
+            self.note(ExitReason.HYPERCALL, function, "no such hypercall", ECALL_INSTRUCTION)
             self._end_hypercall(NOT_SUPPORTED & M64, 0)
             return
         try:
@@ -230,7 +230,7 @@ class Paravirt(Deprivileged):
         except RefusedError as refused:
             error, value = DENIED, refused.made
             action = f"refused: {refused}"
-        self.note(ExitReason.HYPERCALL, function, action, _ECALL_INSTRUCTION)
+        self.note(ExitReason.HYPERCALL, function, action, ECALL_INSTRUCTION)
         self._end_hypercall(error & M64, value)
 
     def _start(self, page: int, _: int) -> Result:

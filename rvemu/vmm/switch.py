@@ -4,6 +4,8 @@ language (docs/model.md), since this happens at every exit: `Host.bind` makes na
 p: the physical hart. v: the virtual one. distance: from a guest-physical address to the physical
 one."""
 
+from typing import NamedTuple
+
 from rvemu.clock import CLOCKS_PER_TICK
 from rvemu.hart.csr_translation import write_satp
 from rvemu.hart.csr_trap import VS_INTERRUPTS, write_hedeleg, write_medeleg
@@ -23,6 +25,19 @@ EPOCH = 1 << 40
 CLOCK_OFFSET = EPOCH * CLOCKS_PER_TICK
 
 _FS = MSTATUS.FS.mask
+
+
+class Entry(NamedTuple):
+    """A way into a guest: instructions in the VMM's memory, the last of which is an xRET."""
+
+    address: int
+    code: tuple[int, ...]
+
+    @property
+    def length(self) -> int:
+        """Instructions until the guest's first."""
+        return len(self.code)
+
 
 # --- Registers and time ----------------------------------------------------------------------
 

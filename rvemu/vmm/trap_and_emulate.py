@@ -15,6 +15,7 @@ from rvemu.hart.exceptions import FETCH, LOAD, STORE, Cause
 from rvemu.hart.state import S_MODE, U_MODE, Hart, Shared
 from rvemu.hart.walk import OK, translate_stages
 from rvemu.isa.decoder import row_of
+from rvemu.vmm.answers import ECALL_INSTRUCTION
 from rvemu.vmm.deprivileged import Deprivileged
 from rvemu.vmm.emulation_loop import Known, run_and_emulate
 from rvemu.vmm.exits import ExitReason
@@ -28,7 +29,6 @@ _PAGE_FAULTS = {
     Cause.LOAD_PAGE_FAULT: LOAD,
     Cause.STORE_PAGE_FAULT: STORE,
 }
-_ECALL = 0x73
 
 
 @dataclass(frozen=True)
@@ -115,14 +115,15 @@ class TrapAndEmulate(Deprivileged):
         self.interpret()
 
     def _call(self, h: Hart) -> None:
+        reason, action = ExitReason.ECALL, "delivered to the guest's M-mode"
         if h.priv == U_MODE:
-            self.note(ExitReason.ECALL, h.x[17], "delivered to the guest's kernel", _ECALL)
+            action = "delivered to the guest's kernel"
         elif h.priv == S_MODE:
-            who = "answered by the VMM" if h.owned_levels else "delivered to the guest's firmware"
-            self.note(ExitReason.SBI, h.x[17], who, _ECALL)
-        else:
-            self.note(ExitReason.ECALL, h.x[17], "delivered to the guest's M-mode", _ECALL)
-        self.execute(_ECALL)
+            reason, action = ExitReason.SBI, "delivered to the guest's firmware"
+            if h.owned_levels:
+                action = "answered by the VMM"
+        self.note(reason, h.x[17], action, ECALL_INSTRUCTION)
+        self.execute(ECALL_INSTRUCTION)
 
     def _page_fault(self, h: Hart, address: int, cause: int) -> None:
         access = _PAGE_FAULTS[Cause(cause)]
