@@ -190,12 +190,18 @@ def _acquire_leaf(books: Books, level: U64, value: U64, target: U64) -> U64:
     if level:
         if host_load64(_word(books.tables, offset >> 21)):
             return Refusal.STORES_TO_TABLE
-        _count(books.large_writers, offset >> 21, 1)
-    else:
-        if _is_table(_kind(books, target)):
-            return Refusal.STORES_TO_TABLE
-        _count(books.writers, offset >> 12, 1)
+    elif _is_table(_kind(books, target)):
+        return Refusal.STORES_TO_TABLE
+    _count_writer(books, level, offset, 1)
     return Refusal.NONE
+
+
+def _count_writer(books: Books, level: U64, offset: U64, more: U64) -> None:
+    """A leaf of some level allows stores to what lies at an offset in the guest's memory."""
+    if level:
+        _count(books.large_writers, offset >> 21, more)
+    else:
+        _count(books.writers, offset >> 12, more)
 
 
 def _release(books: Books, level: U64, entry: U64) -> None:
@@ -209,10 +215,7 @@ def _release(books: Books, level: U64, entry: U64) -> None:
     if entry & _LEAF == 0:
         _count(books.users, offset >> 12, _LESS)
     elif entry & PTE.W.mask:
-        if level:
-            _count(books.large_writers, offset >> 21, _LESS)
-        else:
-            _count(books.writers, offset >> 12, _LESS)
+        _count_writer(books, level, offset, _LESS)
 
 
 # --- Changes -------------------------------------------------------------------------------------
