@@ -205,22 +205,29 @@ class StuckDetector:
         use = decoded.memory
         if use is None:
             return True
-        machine, address = self._machine, decoded.address(h)
-        if use.loads and machine.board.may_store(machine.input_open):
+        address = decoded.address(h)
+        if use.loads and self._may_change(h, address, use.size):
             return False
-        priv, changes = machine.translated_as, machine.changes_by_itself
-        if use.loads and changes is not None:
-            ends = address, address + use.size - 1
-            if any(changes(data_host(h, end, priv)) for end in ends):
-                return False
         if not use.stores:
             return True
         loop.stores.append(address)
         for n in range(use.size):
-            host = data_host(h, address + n, priv)
+            host = data_host(h, address + n, self._machine.translated_as)
             if host:
                 written.setdefault(host, ctypes.string_at(host, 1)[0])
         return True
+
+    def _may_change(self, h: Hart, address: int, size: int) -> bool:
+        """Whether what is at a virtual address may change without the harts' doing."""
+        from rvemu.observe import data_host
+
+        machine = self._machine
+        if machine.board.may_store(machine.input_open):
+            return True
+        changes, priv = machine.changes_by_itself, machine.translated_as
+        if changes is None:
+            return False
+        return any(changes(data_host(h, end, priv)) for end in (address, address + size - 1))
 
     def _may_come(self, h: Hart, interrupts: int) -> bool:
         """Whether any of some interrupts may become pending without the harts' doing."""
