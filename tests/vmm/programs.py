@@ -13,6 +13,8 @@ from rvemu.vmm.virtual_machine import VirtualMachine
 
 # Modes of direct execution; the first mode, emulation, is what they must equal.
 DIRECT = ("trap-and-emulate", "hardware")
+# The first of these, with --patch.
+PATCHED = "trap-and-emulate --patch"
 
 
 class Output(bytearray):
@@ -83,6 +85,12 @@ _CSRS = (
     *("stvec", "sepc", "scause", "stval", "sscratch", "scounteren", "senvcfg", "satp", "stimecmp"),
     *("fflags", "frm"),
 )
+
+
+def ram_of(machine: VirtualMachine) -> bytes:
+    """A guest's memory."""
+    ram = machine.machine.board.ram
+    return ram.read(ram.base, ram.size)
 
 
 def visible_harts(machine: VirtualMachine) -> list[dict[str, int | Sequence[int]]]:

@@ -14,11 +14,10 @@ from rvemu.vmm import rounds
 from rvemu.vmm.host import Host
 from rvemu.vmm.virtual_machine import EMULATE, VirtualMachine
 from tests.vmm.audit import check_reach, entry_code
-from tests.vmm.programs import DIRECT, bundled, virtual_machine, visible_harts
+from tests.vmm.programs import DIRECT, PATCHED, bundled, ram_of, virtual_machine, visible_harts
 
 VICTIM = "tinyos-s"
 MEMORY = 16 << 20
-PATCHED = "trap-and-emulate --patch"
 GUESTS = {guest.name: guest for guest in list_guests()}
 ATTACKS = [name for name in GUESTS if name.startswith("attack-")]
 
@@ -27,8 +26,7 @@ State = tuple[bytes, list, int]
 
 def outcome(machine: VirtualMachine, output: bytearray) -> State:
     """All that there is to see of a guest that has ended: output, harts, memory."""
-    ram = machine.machine.board.ram
-    return bytes(output), visible_harts(machine), hash(ram.read(ram.base, ram.size))
+    return bytes(output), visible_harts(machine), hash(ram_of(machine))
 
 
 def disks(name: str, image: Path) -> list[Block]:

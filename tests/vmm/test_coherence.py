@@ -5,32 +5,18 @@ guest's memory."""
 import pytest
 
 from rvemu.vmm.exits import ExitReason
-from rvemu.vmm.virtual_machine import EMULATE
-from tests.vmm.audit import check_reach
-from tests.vmm.programs import DIRECT, virtual_machine, visible
+from tests.vmm.alike import check_alike, twins
+from tests.vmm.programs import DIRECT, PATCHED, virtual_machine
 from tests.vmm.remapping_programs import RemappingProgram
 
 PROGRAMS = 24
 _POINTS = (700, 1, 300, 2_000)
-PATCHED = "trap-and-emulate --patch"
 
 
 @pytest.mark.parametrize("mode", (*DIRECT, PATCHED))
 @pytest.mark.parametrize("seed", range(PROGRAMS))
 def test_translations_are_those_of_the_tables(seed: int, mode: str) -> None:
-    program = RemappingProgram(seed)
-    real, _ = virtual_machine(EMULATE, program.elf, memory=4 << 20)
-    name, patch = mode.removesuffix(" --patch"), mode == PATCHED
-    virtual, _ = virtual_machine(name, program.elf, memory=4 << 20, patch=patch)
-    for clocks in _POINTS:
-        real.run(clocks)
-        virtual.run(clocks)
-        expected, found = (visible(m.machine.hart.state) for m in (real, virtual))
-        different = {n: (expected[n], found[n]) for n in expected if expected[n] != found[n]}
-        assert not different
-        check_reach(virtual)
-    ram = real.machine.board.ram
-    assert ram.read(ram.base, ram.size) == virtual.machine.board.ram.read(ram.base, ram.size)
+    check_alike(*twins(RemappingProgram(seed).elf, mode, memory=4 << 20), _POINTS)
 
 
 def test_the_programs_reach_what_they_are_for() -> None:

@@ -10,30 +10,19 @@ from rvemu.vmm.exits import Exit
 from rvemu.vmm.host import Host
 from rvemu.vmm.virtual_machine import EMULATE, VirtualMachine
 from tests.assembler import A0, A1, A2, S0, T5, ZERO, Assembler
-from tests.vmm.audit import check_reach
+from tests.vmm.alike import check_alike, twins
 from tests.vmm.privileged_programs import PrivilegedProgram
-from tests.vmm.programs import DIRECT, virtual_machine, visible
+from tests.vmm.programs import DIRECT, PATCHED, virtual_machine, visible
 from tests.vmm.wild_programs import ISA_STRINGS, MEMORY, WildProgram
 
 PROGRAMS = 24
-PATCHED = "trap-and-emulate --patch"
 _POINTS = (150, 77, 1, 300, 500, 2_000)
 
 
 @pytest.mark.parametrize("mode", DIRECT)
 @pytest.mark.parametrize("seed", range(PROGRAMS))
 def test_the_same_state_at_any_time(seed: int, mode: str) -> None:
-    program = PrivilegedProgram(seed)
-    real, _ = virtual_machine(EMULATE, program.elf, memory=4 << 20)
-    virtual, _ = virtual_machine(mode, program.elf, memory=4 << 20)
-    for clocks in _POINTS:
-        real.run(clocks)
-        virtual.run(clocks)
-        expected, found = (visible(m.machine.hart.state) for m in (real, virtual))
-        different = {n: (expected[n], found[n]) for n in expected if expected[n] != found[n]}
-        assert not different
-    ram = real.machine.board.ram
-    assert ram.read(ram.base, ram.size) == virtual.machine.board.ram.read(ram.base, ram.size)
+    check_alike(*twins(PrivilegedProgram(seed).elf, mode, memory=4 << 20), _POINTS)
 
 
 @pytest.mark.parametrize("mode", (*DIRECT, PATCHED))
@@ -41,18 +30,8 @@ def test_the_same_state_at_any_time(seed: int, mode: str) -> None:
 def test_the_same_whatever_a_guest_does(seed: int, mode: str) -> None:
     """And what it reaches meanwhile is its own."""
     program = WildProgram(seed)
-    real, _ = virtual_machine(EMULATE, program.elf, memory=MEMORY, isa=program.isa)
-    name, patch = mode.removesuffix(" --patch"), mode == PATCHED
-    virtual, _ = virtual_machine(name, program.elf, memory=MEMORY, isa=program.isa, patch=patch)
-    for clocks in (2_000, 1, 500, 77, 1, 1_000, 3_000):
-        real.run(clocks)
-        virtual.run(clocks)
-        expected, found = (visible(m.machine.hart.state) for m in (real, virtual))
-        different = {n: (expected[n], found[n]) for n in expected if expected[n] != found[n]}
-        assert not different
-        check_reach(virtual)
-    ram = real.machine.board.ram
-    assert ram.read(ram.base, ram.size) == virtual.machine.board.ram.read(ram.base, ram.size)
+    guests = twins(program.elf, mode, memory=MEMORY, isa=program.isa)
+    check_alike(*guests, (2_000, 1, 500, 77, 1, 1_000, 3_000))
 
 
 def _in_supervisor_mode(**csrs: int) -> Assembler:

@@ -12,7 +12,7 @@ from rvemu.vmm.host import Host
 from rvemu.vmm.virtual_machine import EMULATE
 from tests.assembler import A0, A1, A2, S0, T5, ZERO, Assembler
 from tests.vmm.privileged_programs import PrivilegedProgram
-from tests.vmm.programs import DIRECT, virtual_machine, visible
+from tests.vmm.programs import DIRECT, ram_of, virtual_machine, visible
 from tests.vmm.remapping_programs import RemappingProgram
 from tests.vmm.wild_programs import MEMORY, WildProgram
 
@@ -43,8 +43,7 @@ def test_three_guests_do_not_meet(seed: int) -> None:
         alone, _ = virtual_machine(EMULATE, elf, memory=MEMORY, isa=isa)
         alone.run(time)
         assert visible(guest.machine.hart.state) == visible(alone.machine.hart.state)
-        ram = alone.machine.board.ram
-        assert ram.read(ram.base, ram.size) == guest.machine.board.ram.read(ram.base, ram.size)
+        assert ram_of(guest) == ram_of(alone)
 
 
 def _in_supervisor_mode(misa: int, medeleg: int = 0) -> Assembler:

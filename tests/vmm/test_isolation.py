@@ -40,7 +40,7 @@ from tests.assembler import (
     Assembler,
     encode,
 )
-from tests.vmm.programs import DIRECT, bundled, virtual_machine, visible
+from tests.vmm.programs import DIRECT, bundled, ram_of, virtual_machine, visible
 
 BASE = 0x8000_0000
 ROOT, MIDDLE, LAST = 0x8010_0000, 0x8010_1000, 0x8010_2000
@@ -269,11 +269,6 @@ def guest(attack: Callable[[Attack], None]) -> bytes:
     return a.finished()
 
 
-def contents(machine: VirtualMachine) -> bytes:
-    ram = machine.machine.board.ram
-    return ram.read(ram.base, ram.size)
-
-
 @pytest.mark.parametrize("mode", DIRECT)
 @pytest.mark.parametrize("name", ATTACKS)
 def test_an_attack_sees_its_own_machine_alone(name: str, mode: str) -> None:
@@ -285,15 +280,15 @@ def test_an_attack_sees_its_own_machine_alone(name: str, mode: str) -> None:
     for victim in (before, after):
         ram = victim.machine.board.ram
         ram.write(ram.base, b"\x5a" * ram.size)
-    kept = contents(before), contents(after)
+    kept = ram_of(before), ram_of(after)
     entry = host.words[(ENTER_U.address - VMM_BASE) // 8]
     alone, _ = virtual_machine(EMULATE, elf, memory=MEMORY)
     for machine in (attacker, alone):
         machine.run(20_000)
-    assert (contents(before), contents(after)) == kept
+    assert (ram_of(before), ram_of(after)) == kept
     assert host.words[(ENTER_U.address - VMM_BASE) // 8] == entry
     assert visible(attacker.machine.hart.state) == visible(alone.machine.hart.state)
-    assert contents(attacker) == contents(alone)
+    assert ram_of(attacker) == ram_of(alone)
     assert attacker.machine.hart["s1"], "nothing was refused: that was no attack"
     assert attacker.machine.hart["pc"] == alone.machine.symbol("end")
 

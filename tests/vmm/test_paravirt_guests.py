@@ -6,7 +6,7 @@ from rvemu.guests import expected_output
 from rvemu.virtualizable import QUIRKS
 from rvemu.vmm.exits import Exit, ExitReason
 from rvemu.vmm.virtual_machine import MODES, PARAVIRT, VirtualMachine
-from tests.vmm.programs import Output, bundled, virtual_machine, visible
+from tests.vmm.programs import Output, bundled, ram_of, virtual_machine, visible
 
 GUESTS = ("tinyos-pv", "syscalls", "processes", "pager", "timeslice", "faults")
 
@@ -53,8 +53,7 @@ def test_exits_that_are_answered_at_once_are_exits_like_others(guest: str) -> No
         seen: list[Exit] = []
         machine.trace = seen.append if traced else None
         assert machine.run(100_000_000).passed
-        accounting, ram = machine.accounting, machine.machine.board.ram
-        memory = hash(ram.read(ram.base, ram.size))
+        accounting, memory = machine.accounting, hash(ram_of(machine))
         found.append(
             (
                 (bytes(output), visible(machine.machine.hart.state), memory),

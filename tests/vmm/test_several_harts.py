@@ -17,16 +17,15 @@ from rvemu.vmm.host import MOST_HARTS, Host
 from rvemu.vmm.rounds import run_in_turns
 from rvemu.vmm.virtual_machine import EMULATE, PARAVIRT, TRANSPARENT, VirtualMachine
 from tests.assembler import A0, A1, A2, A3, S0, S1, T5, ZERO, Assembler, dispatch
-from tests.vmm.audit import check_reach
+from tests.vmm.alike import check_alike, twins
 from tests.vmm.firmware_programs import FirmwareProgram
 from tests.vmm.privileged_programs import BASE, PrivilegedProgram
-from tests.vmm.programs import DIRECT, bundled, virtual_machine, visible_harts
+from tests.vmm.programs import DIRECT, PATCHED, bundled, ram_of, virtual_machine, visible_harts
 from tests.vmm.remapping_programs import RemappingProgram
 
 GUESTS = [guest.name for guest in list_guests() if guest.harts > 1]
 MEMORY = 4 << 20
 PROGRAMS = 10
-PATCHED = "trap-and-emulate --patch"
 _POINTS = (150, 77, 1, 600, 500, 3_000)
 
 
@@ -34,12 +33,6 @@ def short_turns(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
     """Harts have many turns, of an odd number of instructions."""
     length = random.Random(seed).choice((7, 23, 61, 199))
     monkeypatch.setattr(scheduler, "QUANTUM", length)
-
-
-def ram_of(machine: VirtualMachine) -> bytes:
-    """A guest's memory."""
-    ram = machine.machine.board.ram
-    return ram.read(ram.base, ram.size)
 
 
 @pytest.mark.parametrize("harts", [2, 4, MOST_HARTS])
@@ -65,17 +58,7 @@ def test_the_same_state_at_any_time(
     short_turns(monkeypatch, seed)
     harts = 2 + seed % 2
     program = kind(1000 + seed, harts=harts)
-    real, _ = virtual_machine(EMULATE, program.elf, memory=MEMORY, harts=harts)
-    name, patch = mode.removesuffix(" --patch"), mode == PATCHED
-    virtual, _ = virtual_machine(name, program.elf, memory=MEMORY, harts=harts, patch=patch)
-    for clocks in _POINTS:
-        real.run(clocks)
-        virtual.run(clocks)
-        for expected, found in zip(visible_harts(real), visible_harts(virtual), strict=True):
-            different = {n: (expected[n], found[n]) for n in expected if expected[n] != found[n]}
-            assert not different
-        check_reach(virtual)
-    assert ram_of(real) == ram_of(virtual)
+    check_alike(*twins(program.elf, mode, memory=MEMORY, harts=harts), _POINTS)
 
 
 @pytest.mark.parametrize("mode", DIRECT)
