@@ -2,6 +2,8 @@
 
 import re
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -262,7 +264,9 @@ def test_other_harts_go_on_while_one_steps() -> None:
         assert machine.harts[1]["t0"] >= 4
 
 
-def test_non_stop() -> None:
+@contextmanager
+def second_hart_runs() -> Iterator[tuple[Machine, Gdb]]:
+    """In non-stop mode, while the first stands still."""
     machine = small_machine("native", harts=2)
     with (
         served(machine) as running,
@@ -270,6 +274,11 @@ def test_non_stop() -> None:
     ):
         gdb.command("thread 2")
         gdb.command("continue &")
+        yield machine, gdb
+
+
+def test_non_stop() -> None:
+    with second_hart_runs() as (machine, gdb):
         time.sleep(0.2)
         assert machine.harts[0]["t0"] == 0 and machine.harts[1]["t0"] > 1000
         assert "(running)" in gdb.command("info threads")
@@ -280,13 +289,7 @@ def test_non_stop() -> None:
 
 
 def test_non_stop_run_and_reset() -> None:
-    machine = small_machine("native", harts=2)
-    with (
-        served(machine) as running,
-        attached(running, "set non-stop on", "set mi-async on") as gdb,
-    ):
-        gdb.command("thread 2")
-        gdb.command("continue &")
+    with second_hart_runs() as (machine, gdb):
         gdb.command("monitor reset")  # of what runs: it goes on
         time.sleep(0.2)
         assert machine.now > 0
