@@ -4,7 +4,6 @@ import contextlib
 import errno
 import os
 import termios
-from types import TracebackType
 from typing import Any
 
 # Indices in what termios.tcgetattr gives.
@@ -69,10 +68,5 @@ class Terminal:
         self.raw()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.restore()

@@ -5,7 +5,6 @@ import select
 import subprocess
 import sys
 import time
-from types import TracebackType
 
 
 class Guest:
@@ -25,12 +24,7 @@ class Guest:
     def __enter__(self) -> "Guest":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.process.kill()
         self.process.communicate()
 
