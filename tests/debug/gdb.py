@@ -5,7 +5,7 @@ import re
 import shutil
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +83,14 @@ def serve_guest(name: str, harts: int = 1, engine: str = "native") -> Iterator[S
     machine.load(path)
     with served(machine, path) as running:
         yield running
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = LIMIT) -> None:
+    """Wait until something is so, as it must be soon."""
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.01)
 
 
 class Gdb:

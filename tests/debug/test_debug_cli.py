@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from rvemu.guests import find_guest
-from tests.debug.gdb import GDB, needs_gdb
+from tests.debug.gdb import GDB, needs_gdb, wait_for
 from tests.debug.small import ADDI_T0, WFI, jump
 
 ROOT = Path(__file__).parents[2]
@@ -41,10 +41,7 @@ def gdb(address: str, *commands: str) -> str:
 
 
 def waiting(path: Path) -> None:
-    until = time.monotonic() + 60
-    while not path.exists():
-        assert time.monotonic() < until
-        time.sleep(0.02)
+    wait_for(path.exists, 60)
 
 
 @needs_gdb

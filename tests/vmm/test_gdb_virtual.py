@@ -3,7 +3,6 @@ and several as so many inferiors."""
 
 import contextlib
 import subprocess
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from rvemu.hart.extensions import DEFAULT_ISA, parse_isa
 from rvemu.vmm import rounds
 from rvemu.vmm.host import Host
 from rvemu.vmm.virtual_machine import EMULATE, MODES, PARAVIRT, TRANSPARENT, VirtualMachine
-from tests.debug.gdb import GDB, Gdb, attached, needs_gdb, served, serving
+from tests.debug.gdb import GDB, Gdb, attached, needs_gdb, served, serving, wait_for
 from tests.debug.test_debug_cli import rvemu, waiting
 from tests.small_programs import SPIN, elf, op
 from tests.vmm.programs import Output, bundled, virtual_machine
@@ -220,9 +219,7 @@ def test_one_of_two_inferiors_is_detached_attached_killed_and_run_again(tmp_path
         before = both.instructions()
         both.select(2)
         gdb.command("detach")  # it goes on, though the other one stands still
-        until = time.monotonic() + 20
-        while both.machines[1].instructions == before[1] and time.monotonic() < until:
-            time.sleep(0.01)
+        wait_for(lambda: both.machines[1].instructions > before[1])
         gdb.go("attach 2")
         after = both.instructions()
         assert after[0] == before[0] and after[1] > before[1]
@@ -256,9 +253,7 @@ def test_two_inferiors_each_by_itself(tmp_path: Path) -> None:
         assert gdb.value("answer") == 42
         assert gdb.command("info threads").count("(running)\n") == 1
         before = both.instructions()
-        until = time.monotonic() + 20
-        while both.instructions()[1] == before[1] and time.monotonic() < until:
-            time.sleep(0.01)
+        wait_for(lambda: both.instructions()[1] > before[1])
         after = both.instructions()
         assert after[0] == before[0] and after[1] > before[1]
         both.select(2)
